@@ -1,0 +1,22 @@
+package service
+
+// all lists every declared service, in the order of 20 section 1.
+var all = []Declaration{
+	Subscribe, Unsubscribe, ChangePrincipal, CloseClient, UnsubscriptionNotification,
+	SystemPing, UserPing, TopicRemoval, NotifySubscription, TopicAdd, FetchQuery,
+	SetTopic, AddAndSetTopic, ListGlobalPermissions, ListPathPermissions,
+	UnsubscribeAll, GetOwnSessionProperties, ReAuthenticate,
+}
+
+// All returns every declared service.
+func All() []Declaration { return all }
+
+// Lookup returns the declared service of an id, or nil.
+func Lookup(id int32) Declaration {
+	for _, s := range all {
+		if s.Number() == id {
+			return s
+		}
+	}
+	return nil
+}

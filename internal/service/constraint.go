@@ -1,0 +1,121 @@
+package service
+
+import (
+	"maps"
+	"slices"
+
+	"advect.dev/internal/wire"
+)
+
+// ConstraintKind is the kind of an update constraint (23 section 3).
+type ConstraintKind byte
+
+// The kinds of constraint.
+const (
+	Unconstrained ConstraintKind = 0
+	Conjunction   ConstraintKind = 1
+	TopicValue    ConstraintKind = 2
+	NoValue       ConstraintKind = 3
+	Locked        ConstraintKind = 4
+	NoTopic       ConstraintKind = 5
+	PartialJSON   ConstraintKind = 6
+	Disjunction   ConstraintKind = 7
+)
+
+// A Constraint is a condition on which an update depends. The zero value is
+// always satisfied.
+type Constraint struct {
+	Kind        ConstraintKind
+	Left, Right *Constraint // Conjunction, Disjunction
+	Condition   Condition   // TopicValue
+	Lock        string      // Locked
+	Sequence    int64       // Locked
+	With        map[string]Condition
+	Without     []string // PartialJSON: JSON pointers
+}
+
+// A Condition compares a value with the given bytes. Operators: 1 IS, 2 EQ,
+// 3 NE, 4 GT, 5 GE, 6 LT, 7 LE. Types: 0 NULL, 1 STRING, 2 INT64, 3 DOUBLE,
+// 4 BINARY, 5 JSON, 6 RECORD_V2, 7 BOOLEAN.
+type Condition struct {
+	Operator, Type byte
+	Value          []byte
+}
+
+// OperatorIs compares bytes for equality.
+const OperatorIs = 1
+
+const (
+	maxOperator       = 7
+	maxConditionType  = 7
+	maxConstraintDeep = 100
+)
+
+func (c *Condition) append(b []byte) []byte {
+	return wire.AppendBytes(append(b, c.Operator, c.Type), c.Value)
+}
+
+func (c *Condition) read(r *wire.Reader) {
+	c.Operator, c.Type, c.Value = r.Byte(), r.Byte(), r.Bytes()
+	if c.Operator == 0 || c.Operator > maxOperator {
+		r.Fail("unknown constraint operator %d", c.Operator)
+	}
+	if c.Type > maxConditionType {
+		r.Fail("unknown constraint value type %d", c.Type)
+	}
+}
+
+func (c *Constraint) append(b []byte) []byte {
+	b = append(b, byte(c.Kind))
+	switch c.Kind {
+	case Conjunction, Disjunction:
+		b = c.Right.append(c.Left.append(b))
+	case TopicValue:
+		b = c.Condition.append(b)
+	case Locked:
+		b = wire.AppendInt64(wire.AppendString(b, c.Lock), c.Sequence)
+	case PartialJSON:
+		b = wire.AppendInt32(b, int32(len(c.With)))
+		for _, pointer := range slices.Sorted(maps.Keys(c.With)) {
+			condition := c.With[pointer]
+			b = condition.append(wire.AppendString(b, pointer))
+		}
+		b = wire.AppendStrings(b, c.Without)
+	}
+	return b
+}
+
+func (c *Constraint) read(r *wire.Reader) { c.readNested(r, maxConstraintDeep) }
+
+func (c *Constraint) readNested(r *wire.Reader, deep int) {
+	c.Kind = ConstraintKind(r.Byte())
+	switch c.Kind {
+	case Unconstrained, NoValue, NoTopic:
+	case Conjunction, Disjunction:
+		if deep == 0 {
+			r.Fail("constraints nested deeper than %d", maxConstraintDeep)
+			return
+		}
+		c.Left, c.Right = new(Constraint), new(Constraint)
+		c.Left.readNested(r, deep-1)
+		c.Right.readNested(r, deep-1)
+	case TopicValue:
+		c.Condition.read(r)
+	case Locked:
+		c.Lock, c.Sequence = r.String(), r.Int64()
+	case PartialJSON:
+		n := r.Count(4)
+		if n > 0 {
+			c.With = make(map[string]Condition, n)
+		}
+		for range n {
+			pointer := r.String()
+			var condition Condition
+			condition.read(r)
+			c.With[pointer] = condition
+		}
+		c.Without = r.Strings()
+	default:
+		r.Fail("unknown constraint kind %d", c.Kind)
+	}
+}
