@@ -1,0 +1,31 @@
+# Every verb is one script in scripts/ that also runs alone; the scripts say what they need.
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint fuzz bench conform soak
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/advect
+	@scripts/build
+
+run: ## build and run the server on 127.0.0.1:8080 (ARGS="--log-level debug")
+	@scripts/run $(ARGS)
+
+test: ## set up and pass every test: Go, examples, official SDK in Node and Chromium
+	@scripts/test
+
+lint: ## gofmt, go vet, staticcheck
+	@scripts/lint
+
+fuzz: ## run each fuzz target for FUZZTIME (default 10m)
+	@scripts/fuzz
+
+bench: ## run the Go benchmarks (BENCH=pattern, COUNT=1)
+	@scripts/bench
+
+conform: ## run the conformance scenarios and regenerate docs/compatibility.md
+	@scripts/conform
+
+soak: ## recovery under random cuts for SECONDS (default 60)
+	@scripts/soak
