@@ -1,0 +1,90 @@
+package datatype
+
+import "testing"
+
+var sampleMap = map[string]any{
+	"sym": "EURUSD", "bid": 1.0834, "ask": 1.0836, "size": 5000000, "live": true,
+	"tags": []any{"fx", "major"}, "venue": map[string]any{"id": 17, "name": "London"},
+}
+
+var sampleText = []byte(`{"sym":"EURUSD","bid":1.0834,"ask":1.0836,"size":5000000,"live":true,` +
+	`"tags":["fx","major"],"venue":{"id":17,"name":"London"}}`)
+
+func BenchmarkNewJSON(b *testing.B) {
+	for name, v := range map[string]any{"struct": sampleQuote, "map": sampleMap, "string": "hello"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := NewJSON(v); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParseJSON(b *testing.B) {
+	b.SetBytes(int64(len(sampleText)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseJSON(sampleText); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	b.Run("struct", func(b *testing.B) { benchmarkDecode[quote](b, MustJSON(sampleQuote)) })
+	b.Run("any", func(b *testing.B) { benchmarkDecode[any](b, MustJSON(sampleMap)) })
+}
+
+func benchmarkDecode[T any](b *testing.B, j JSON) {
+	b.ReportAllocs()
+	for b.Loop() {
+		var v T
+		if err := j.Decode(&v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMarshalJSON(b *testing.B) {
+	j := MustJSON(sampleMap)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := j.MarshalJSON(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	j := MustJSON(sampleMap)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := j.Get("/venue/id"); !ok {
+			b.Fatal("not found")
+		}
+	}
+}
+
+func BenchmarkValidate(b *testing.B) {
+	cbor := MustJSON(sampleMap).Bytes()
+	b.SetBytes(int64(len(cbor)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Validate(TypeJSON, cbor); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	text := String("hello, world").Bytes()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := Read[String](TypeString, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

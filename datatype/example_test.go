@@ -1,0 +1,161 @@
+package datatype_test
+
+import (
+	"errors"
+	"fmt"
+
+	"advect.dev/datatype"
+)
+
+type Quote struct {
+	Symbol string  `json:"sym"`
+	Bid    float64 `json:"bid"`
+	Size   int64   `json:"size"`
+}
+
+func ExampleNewJSON() {
+	doc, err := datatype.NewJSON(Quote{Symbol: "EURUSD", Bid: 1.0834, Size: 5_000_000})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(doc)
+	fmt.Println(len(doc.Bytes()), "bytes")
+	// Output:
+	// {"sym":"EURUSD","bid":1.0834,"size":5000000}
+	// 36 bytes
+}
+
+func ExampleMustJSON() {
+	doc := datatype.MustJSON(map[string]any{"status": "open", "players": []string{"ann", "bob"}})
+	fmt.Println(doc)
+	// Output: {"players":["ann","bob"],"status":"open"}
+}
+
+func ExampleParseJSON() {
+	doc, err := datatype.ParseJSON([]byte(`{ "status": "open", "score": [3, 1] }`))
+	fmt.Println(doc, err)
+
+	_, err = datatype.ParseJSON([]byte(`{ "status": open }`))
+	fmt.Println(err)
+	// Output:
+	// {"status":"open","score":[3,1]} <nil>
+	// parse JSON: invalid character 'o' looking for beginning of value
+}
+
+func ExampleJSONFromBytes() {
+	doc := datatype.JSONFromBytes([]byte{0x83, 0x01, 0x02, 0x03})
+	fmt.Println(doc)
+	// Output: [1,2,3]
+}
+
+func ExampleJSON_Decode() {
+	doc := datatype.MustJSON(map[string]any{"sym": "EURUSD", "bid": 1.0834, "size": 5_000_000})
+	var q Quote
+	if err := doc.Decode(&q); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%d %s at %v\n", q.Size, q.Symbol, q.Bid)
+	// Output: 5000000 EURUSD at 1.0834
+}
+
+func ExampleJSON_Get() {
+	doc := datatype.MustJSON(map[string]any{
+		"positions": []Quote{{"EURUSD", 1.0834, 10}, {"GBPUSD", 1.2711, 20}},
+	})
+	bid, ok := doc.Get("/positions/1/bid")
+	fmt.Println(bid, ok)
+
+	_, ok = doc.Get("/positions/2")
+	fmt.Println(ok)
+	// Output:
+	// 1.2711 true
+	// false
+}
+
+func ExampleJSON_Equal() {
+	a, _ := datatype.ParseJSON([]byte(`{"x":1, "y":2}`))
+	b, _ := datatype.ParseJSON([]byte(`{"x":1,"y":2}`))
+	c, _ := datatype.ParseJSON([]byte(`{"y":2,"x":1}`))
+	fmt.Println(a.Equal(b), a.Equal(c))
+	// Output: true false
+}
+
+func ExampleBinary() {
+	v := datatype.Binary{0xca, 0xfe}
+	fmt.Printf("%v %x\n", v.Type(), v.Bytes())
+	// Output: binary cafe
+}
+
+func ExampleString() {
+	v := datatype.String("hello")
+	fmt.Printf("%v %x\n", v.Type(), v.Bytes())
+	// Output: string 6568656c6c6f
+}
+
+func ExampleInt64() {
+	v := datatype.Int64(-1000)
+	fmt.Printf("%v %x\n", v.Type(), v.Bytes())
+	// Output: int64 3903e7
+}
+
+func ExampleDouble() {
+	v := datatype.Double(1.5)
+	fmt.Printf("%v %x\n", v.Type(), v.Bytes())
+	// Output: double fb3ff8000000000000
+}
+
+func ExampleRead() {
+	received := datatype.Int64(42).Bytes()
+
+	n, present, err := datatype.Read[datatype.Int64](datatype.TypeInt64, received)
+	fmt.Println(n+1, present, err)
+
+	// The number is JSON, too.
+	doc, present, err := datatype.Read[datatype.JSON](datatype.TypeInt64, received)
+	fmt.Println(doc, present, err)
+
+	// Of a topic whose type is not known, the value tells.
+	v, _, _ := datatype.Read[datatype.Value](datatype.TypeInt64, received)
+	switch v := v.(type) {
+	case datatype.Int64:
+		fmt.Println("an integer:", v)
+	case datatype.String:
+		fmt.Println("text:", v)
+	}
+	// Output:
+	// 43 true <nil>
+	// 42 true <nil>
+	// an integer: 42
+}
+
+func ExampleRead_noValue() {
+	null := []byte{0xf6} // what a string topic holds after it was set to null
+	s, present, err := datatype.Read[datatype.String](datatype.TypeString, null)
+	fmt.Printf("%q %v %v\n", s, present, err)
+	// Output: "" false <nil>
+}
+
+func ExampleCanRead() {
+	fmt.Println(datatype.CanRead[datatype.JSON](datatype.TypeString))
+	fmt.Println(datatype.CanRead[datatype.String](datatype.TypeJSON))
+	// Output:
+	// true
+	// false
+}
+
+func ExampleValidate() {
+	err := datatype.Validate(datatype.TypeInt64, datatype.Double(1).Bytes())
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, datatype.ErrInvalid))
+	// Output:
+	// invalid int64 value at byte 0: a float where an integer is expected
+	// true
+}
+
+func ExampleParseType() {
+	t, err := datatype.ParseType("JSON")
+	fmt.Println(t, err)
+	// Output: json <nil>
+}
