@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// A clock pings every session once a period, with one goroutine for all: the
+// sessions are spread over slots, and each tick sweeps one.
+type clock struct {
+	tick time.Duration
+	done chan struct{}
+	gone chan struct{}
+
+	mu    sync.Mutex
+	slots [][]*Session
+	next  int // slot that the next session goes to
+}
+
+// A position is where a session is in a clock's slots; guarded by clock.mu.
+type position struct{ slot, index int }
+
+// clockSlots is how finely the pings of a period are spread.
+const clockSlots = 64
+
+// startClock returns a running clock, or one that never ticks if period is 0.
+// A round takes a little less than a period, because clients measure from their
+// side that a ping comes in every period.
+func startClock(period time.Duration) *clock {
+	c := &clock{
+		tick:  period * 15 / 16 / clockSlots,
+		slots: make([][]*Session, clockSlots),
+		done:  make(chan struct{}),
+		gone:  make(chan struct{}),
+	}
+	if c.tick <= 0 {
+		close(c.gone)
+		return c
+	}
+	go c.run()
+	return c
+}
+
+func (c *clock) run() {
+	defer close(c.gone)
+	ticker := time.NewTicker(c.tick)
+	defer ticker.Stop()
+	var due []*Session
+	for slot := 0; ; slot = (slot + 1) % clockSlots {
+		select {
+		case <-c.done:
+			return
+		case <-ticker.C:
+		}
+		c.mu.Lock()
+		due = append(due[:0], c.slots[slot]...)
+		c.mu.Unlock()
+		for _, s := range due {
+			s.ping()
+		}
+		clear(due)
+	}
+}
+
+func (c *clock) stop() {
+	close(c.done)
+	<-c.gone
+}
+
+func (c *clock) add(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.sweep = position{c.next, len(c.slots[c.next])}
+	c.slots[c.next] = append(c.slots[c.next], s)
+	c.next = (c.next + 1) % clockSlots
+}
+
+func (c *clock) remove(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slot := c.slots[s.sweep.slot]
+	last := len(slot) - 1
+	slot[s.sweep.index] = slot[last]
+	slot[s.sweep.index].sweep.index = s.sweep.index
+	slot[last] = nil
+	c.slots[s.sweep.slot] = slot[:last]
+}

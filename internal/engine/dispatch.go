@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"errors"
+	"runtime/debug"
+
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/security"
+	"advect.dev/internal/service"
+	"advect.dev/internal/wire"
+)
+
+// Receive takes one message that arrived on conn. Messages of a connection must
+// come from one goroutine at a time, in order; frame may be reused afterwards.
+// After an error the connection is to be closed: the session is over or
+// continues elsewhere.
+func (s *Session) Receive(conn Conn, frame []byte) error {
+	s.in.Lock()
+	defer s.in.Unlock()
+	s.mu.Lock()
+	current := s.conn == conn && !s.closed
+	s.mu.Unlock()
+	if !current {
+		return errNotCurrent
+	}
+	m, err := wire.ParseMessage(frame)
+	if err == nil && wire.EncodingBits(frame) {
+		err = errors.New("encoding bits set by a client")
+	}
+	if err != nil {
+		s.Violation(err)
+		return err
+	}
+	s.inbound.count(&m, s.clientType == "WB" || s.clientType == "B")
+	switch m.Type {
+	case wire.TypeRequest:
+		s.serve(&m)
+	case wire.TypeResponse, wire.TypeError:
+		s.answered(m.Conversation)
+	case wire.TypeCloseRequest:
+		s.mu.Lock()
+		s.abandon(ClosedByClient)
+		s.mu.Unlock()
+	default:
+		err := errors.New("message type " + m.Type.String() + " from a client")
+		s.Violation(err)
+		return err
+	}
+	return nil
+}
+
+// Violation ends a session whose client breaks the protocol.
+func (s *Session) Violation(err error) {
+	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.peer.Addr, "error", err)
+	s.Close(InvalidInboundMessage)
+}
+
+// A handler serves one service: it decodes the request, checks what the service
+// needs, and returns the whole response message.
+type handler func(s *Session, conversation int64, body []byte) (*outbox.Message, error)
+
+// needs says what a session must hold to call a service: global permissions,
+// and path permissions on a path of the request.
+type needs[Req any] struct {
+	global security.GlobalSet
+	paths  security.PathSet
+	path   func(*Req) string // nil: no path permission is needed
+}
+
+// anyone may call the service; its handler may check more, topic by topic.
+func anyone[Req any]() needs[Req] { return needs[Req]{} }
+
+// onPath needs path permissions on a path of the request.
+func onPath[Req any](path func(*Req) string, permissions ...security.PathPermission) needs[Req] {
+	return needs[Req]{paths: security.Paths(permissions...), path: path}
+}
+
+// global needs global permissions.
+func global[Req any](permissions ...security.GlobalPermission) needs[Req] {
+	return needs[Req]{global: security.Globals(permissions...)}
+}
+
+func (n *needs[Req]) check(g *security.Grant, req *Req) error {
+	if g.GlobalPermissions()&n.global != n.global {
+		return wire.Errorf(wire.CodeAccessDenied, "Access denied: the service needs %v", n.global)
+	}
+	if n.path != nil {
+		if path := n.path(req); g.PathPermissions(path)&n.paths != n.paths {
+			return wire.Errorf(wire.CodeAccessDenied, "Access denied: the service needs %v on %q", n.paths, path)
+		}
+	}
+	return nil
+}
+
+// serves returns the handler of a service.
+func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(*Session, Req) (Res, error)) handler {
+	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
+		req, err := svc.ReadRequest(body)
+		if err != nil {
+			return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
+		}
+		if err := n.check(s.identity.Load().grant, &req); err != nil {
+			return nil, err
+		}
+		res, err := fn(s, req)
+		if err != nil {
+			return nil, err
+		}
+		return outbox.NewMessage(16, func(b []byte) []byte { return svc.AppendResponse(b, conversation, res) }), nil
+	}
+}
+
+// serve handles a request and queues its answer, behind all that the request
+// made the server queue for this session (02 section 9).
+func (s *Session) serve(m *wire.Message) {
+	answer, err := s.handle(m)
+	if m.Conversation == 0 {
+		return
+	}
+	if err != nil {
+		var e *wire.ServiceError
+		if !errors.As(err, &e) {
+			s.engine.cfg.Log.Error("service failed", "service", m.Service, "session", s.id, "error", err)
+			e = wire.Errorf(wire.CodeCommunicationFailure, "the server failed to handle the request; its log says why")
+		}
+		answer = outbox.NewMessage(16+len(e.Description), func(b []byte) []byte {
+			return wire.AppendError(b, m.Conversation, *e)
+		})
+	}
+	s.send(answer)
+}
+
+func (s *Session) handle(m *wire.Message) (answer *outbox.Message, err error) {
+	h := s.engine.handlers[m.Service]
+	if h == nil {
+		return nil, wire.Errorf(wire.CodeUnsupported, "Unsupported: this server has no service %d", m.Service)
+	}
+	defer func() {
+		if p := recover(); p != nil { // a bug: one request fails, the server lives
+			s.engine.cfg.Log.Error("service panicked", "service", m.Service, "session", s.id, "panic", p, "stack", string(debug.Stack()))
+			err = wire.Errorf(wire.CodeCommunicationFailure, "the server failed to handle the request; its log says why")
+		}
+	}()
+	return h(s, m.Conversation, m.Body)
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/security"
+	"advect.dev/internal/tree"
+	"advect.dev/internal/wire"
+)
+
+// An Engine keeps the sessions of one server. Its methods may be called
+// concurrently.
+type Engine struct {
+	cfg      Config
+	handlers map[int32]handler
+	run      int64 // server half of the session ids
+	nextID   atomic.Int64
+	clock    *clock
+	finished sync.WaitGroup // sessions being taken apart
+
+	mu        sync.Mutex
+	closed    bool
+	byToken   map[string]*Session
+	byID      map[wire.SessionID]*Session
+	byAddress map[netip.Addr]int
+}
+
+// New returns an engine whose clock runs until Close.
+func New(cfg Config) *Engine {
+	var run [8]byte
+	_, _ = rand.Read(run[:]) // never fails
+	e := &Engine{
+		cfg:       cfg,
+		handlers:  handlers(),
+		run:       int64(binary.BigEndian.Uint64(run[:])),
+		byToken:   make(map[string]*Session),
+		byID:      make(map[wire.SessionID]*Session),
+		byAddress: make(map[netip.Addr]int),
+	}
+	e.clock = startClock(cfg.PingPeriod)
+	return e
+}
+
+// Close ends every session and waits until the last is taken apart. Transports
+// are still asked to deliver what was queued before.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.closed = true
+	all := make([]*Session, 0, len(e.byID))
+	for _, s := range e.byID {
+		all = append(all, s)
+	}
+	e.mu.Unlock()
+	for _, s := range all {
+		s.Close(ServerClosing)
+	}
+	e.finished.Wait()
+	e.clock.stop()
+}
+
+// Sessions returns the number of sessions, connected or not.
+func (e *Engine) Sessions() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.byID)
+}
+
+// Connect admits or reconnects a session for a connection. With a successful
+// response it returns the session, whose Take the connection calls once it has
+// written the response; otherwise the session is nil (01 section 6.2, 03
+// section 4.3).
+func (e *Engine) Connect(ctx context.Context, q wire.ConnectRequest, peer Peer, conn Conn) (wire.ConnectResponse, *Session) {
+	connect := e.admit
+	if q.Token != "" {
+		connect = e.reconnect
+	}
+	res, s, err := connect(ctx, q, peer, conn)
+	if err == nil {
+		return res, s
+	}
+	var rejection *wire.Rejection
+	if !errors.As(err, &rejection) {
+		rejection = &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
+	}
+	e.cfg.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", peer.Addr)
+	return Reject(rejection), nil
+}
+
+// Reject returns the connection response of a rejection.
+func Reject(r *wire.Rejection) wire.ConnectResponse {
+	return wire.ConnectResponse{Version: wire.Version, Code: r.Code}
+}
+
+func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, conn Conn) (res wire.ConnectResponse, s *Session, err error) {
+	if err := e.reserve(peer.Addr); err != nil {
+		return res, nil, err
+	}
+	defer func() {
+		if err != nil {
+			e.release(peer.Addr)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.HandshakeTimeout)
+	defer cancel()
+	id, err := e.authenticate(ctx, q.Principal, q.Credentials, q.Properties)
+	if err != nil {
+		return res, nil, err
+	}
+	s = &Session{
+		engine:      e,
+		id:          wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
+		token:       newToken(),
+		peer:        peer,
+		clientType:  q.Type,
+		zlib:        q.Capabilities&wire.CapabilityZlib != 0,
+		window:      min(q.ReconnectTimeout, e.cfg.KeepAlive),
+		environment: q.Properties["$Environment"],
+		started:     time.Now(),
+		queue:       outbox.NewQueue(e.cfg.Queue),
+		conn:        conn,
+	}
+	s.client = tree.NewClient(s)
+	s.identity.Store(id)
+	if err := e.add(s); err != nil {
+		return res, nil, err
+	}
+	return s.response(wire.OK), s, nil
+}
+
+// reserve counts a session of an address, if the limits allow one more.
+func (e *Engine) reserve(addr netip.Addr) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return &wire.Rejection{Code: wire.ServerInitialising, Reason: "the server is closing"}
+	case e.cfg.MaxSessions > 0 && len(e.byID) >= e.cfg.MaxSessions:
+		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions reached"}
+	case e.cfg.MaxPerAddress > 0 && e.byAddress[addr] >= e.cfg.MaxPerAddress:
+		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions-per-address reached"}
+	}
+	e.byAddress[addr]++
+	return nil
+}
+
+func (e *Engine) release(addr netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byAddress[addr]--; e.byAddress[addr] <= 0 {
+		delete(e.byAddress, addr)
+	}
+}
+
+func (e *Engine) add(s *Session) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return &wire.Rejection{Code: wire.ServerInitialising, Reason: "the server is closing"}
+	}
+	e.byToken[s.token] = s
+	e.byID[s.id] = s
+	e.clock.add(s)
+	return nil
+}
+
+// finish takes a closed session apart, away from whoever closed it, who may
+// hold any lock.
+func (e *Engine) finish(s *Session) {
+	e.mu.Lock()
+	delete(e.byToken, s.token)
+	delete(e.byID, s.id)
+	e.mu.Unlock()
+	e.clock.remove(s)
+	e.release(s.peer.Addr)
+	e.cfg.Tree.Close(s.client)
+	e.finished.Done()
+}
+
+func (e *Engine) session(id wire.SessionID) *Session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.byID[id]
+}
+
+func (e *Engine) sessionByToken(token string) *Session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.byToken[token]
+}
+
+// newToken returns 24 characters of 18 random bytes, safe in a URL and in a header.
+func newToken() string {
+	var b [18]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.URLEncoding.EncodeToString(b[:])
+}
+
+// An identity is who a session is. It is replaced as a whole.
+type identity struct {
+	principal  string
+	roles      []string
+	properties map[string]string // user properties
+	grant      *security.Grant
+}
+
+// authenticate asks the principal store. The error is AUTHENTICATION_FAILED.
+func (e *Engine) authenticate(ctx context.Context, principal string, c wire.Credentials, proposed map[string]string) (*identity, error) {
+	var password []byte
+	if c.Kind == wire.PasswordCredentials {
+		password = c.Data
+	}
+	d, err := e.cfg.Principals.Authenticate(ctx, principal, password)
+	if err != nil {
+		return nil, &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
+	}
+	if d.Outcome != security.Allow {
+		return nil, &wire.Rejection{Code: wire.AuthenticationFailed, Reason: "principal or credentials not accepted"}
+	}
+	return &identity{
+		principal:  principal,
+		roles:      d.Roles,
+		properties: e.cfg.Principals.TrustedProperties(proposed),
+		grant:      e.cfg.Policy.Resolve(d.Roles),
+	}, nil
+}

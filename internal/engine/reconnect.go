@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"advect.dev/internal/wire"
+)
+
+// reconnect gives a session a new connection: without loss if both sides still
+// hold what the other missed, else with loss (03 sections 4.3 and 5).
+func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, conn Conn) (res wire.ConnectResponse, _ *Session, _ error) {
+	unknown := &wire.Rejection{Code: wire.UnknownSession, Reason: "unknown or expired session token"}
+	s := e.sessionByToken(q.Token)
+	if s == nil {
+		return res, nil, unknown
+	}
+	if e.cfg.KeepAlive <= 0 {
+		return res, nil, &wire.Rejection{Code: wire.ReconnectUnsupported, Reason: "reconnect-keep-alive is 0"}
+	}
+	s.in.Lock() // waits for a message that the old connection delivered
+	defer s.in.Unlock()
+
+	s.mu.Lock()
+	if s.closed || s.conn == nil && time.Since(s.lost) >= s.window {
+		s.close(ConnectionLost)
+		s.mu.Unlock()
+		return res, nil, unknown
+	}
+	old := s.conn
+	s.conn, s.pingCID = conn, 0
+	s.peer.Transport, s.peer.Connector = peer.Transport, peer.Connector
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	next := s.inbound.received + 1
+	lossless := !s.inbound.suspect && q.OldestClient <= next && s.queue.Rewind(uint64(q.LastServer))
+	knew := s.nextCID
+	if s.queue.ProbeAfter(uint64(q.LastServer)) {
+		knew--
+	}
+	s.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+
+	if lossless {
+		s.inbound.reconnected(knew)
+		res = s.response(wire.Reconnected)
+		res.NextClient = int32(next)
+		e.cfg.Log.Debug("session reconnected", "session", s.id, "transport", peer.Transport)
+		return res, s, nil
+	}
+	e.cfg.Tree.Suspend(s.client)
+	s.mu.Lock()
+	s.queue.Reset()
+	s.mu.Unlock()
+	s.inbound = inbound{}
+	e.cfg.Tree.Resume(s.client)
+	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)
+	return s.response(wire.ReconnectedWithLoss), s, nil
+}
+
+// inbound counts what a session received, and notices a defect of the
+// JavaScript client: after a RECONNECTED that made it send messages again, its
+// own count is too low, and the next RECONNECTED would end its session as
+// LOST_MESSAGES (03 section 4.4). The next reconnection is then with loss.
+type inbound struct {
+	received     int64 // messages
+	conversation int64 // highest that the client used for a request
+	suspect      bool  // the client's count may be wrong
+
+	resumed    bool  // nothing has arrived since a RECONNECTED
+	knewServer int64 // server conversations up to this one were known before it
+}
+
+// reconnected prepares for what comes after a RECONNECTED to a client that had
+// the server's requests up to knewServer.
+func (in *inbound) reconnected(knewServer int64) {
+	in.resumed, in.knewServer = true, knewServer
+}
+
+// count takes note of a message. Only the first after a RECONNECTED can show
+// that messages are being sent again: they come before any other, and each
+// outage uses up one conversation id of the client, so a request made after it
+// does not follow on the last one.
+func (in *inbound) count(m *wire.Message, javaScript bool) {
+	in.received++
+	if in.resumed && javaScript {
+		switch m.Type {
+		case wire.TypeRequest:
+			in.suspect = m.Conversation <= in.conversation+1
+		case wire.TypeResponse, wire.TypeError:
+			in.suspect = m.Conversation != 0 && m.Conversation <= in.knewServer
+		}
+	}
+	in.resumed = false
+	if m.Type == wire.TypeRequest {
+		in.conversation = max(in.conversation, m.Conversation)
+	}
+}

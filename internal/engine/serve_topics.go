@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"strings"
+
+	"advect.dev/internal/security"
+	"advect.dev/internal/selector"
+	"advect.dev/internal/service"
+	"advect.dev/internal/wire"
+)
+
+// CanRead implements [tree.Sink].
+func (s *Session) CanRead(path string) bool {
+	return s.identity.Load().grant.Path(path, security.ReadTopic)
+}
+
+// parse parses a selector; the error is INVALID_DATA.
+func parse(expression string) (*selector.Selector, error) {
+	sel, err := selector.Parse(expression)
+	if err != nil {
+		return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
+	}
+	return sel, nil
+}
+
+// prefix returns the path on which SELECT_TOPIC is needed. What does not parse
+// is refused later, with a better error.
+func prefix(expression string) string {
+	if sel, err := selector.Parse(expression); err == nil {
+		return sel.Prefix()
+	}
+	return ""
+}
+
+func selectionPrefix(r *service.Selection) string { return prefix(r.Selector) }
+func queryPrefix(r *service.Query) string         { return prefix(r.Selector) }
+
+// selection parses a selector and checks its scope.
+func selection(r service.Selection) (*selector.Selector, error) {
+	if strings.HasPrefix(r.Scope, "$") {
+		return nil, wire.Errorf(wire.CodeInvalidData, "scope %q: names that start with $ are reserved", r.Scope)
+	}
+	return parse(r.Selector)
+}
+
+func (s *Session) subscribe(r service.Selection) (res service.Empty, err error) {
+	sel, err := selection(r)
+	if err != nil {
+		return res, err
+	}
+	return res, s.engine.cfg.Tree.Subscribe(s.client, sel, r.Scope)
+}
+
+func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error) {
+	sel, err := selection(r)
+	if err != nil {
+		return res, err
+	}
+	s.engine.cfg.Tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
+	return res, nil
+}
+
+func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) {
+	sel, err := parse(string(r))
+	if err != nil {
+		return res, err
+	}
+	s.engine.cfg.Tree.UnsubscribeAll(s.client, sel, service.Requested)
+	return res, nil
+}
+
+func (s *Session) addTopic(r service.AddRequest) (service.Created, error) {
+	return s.engine.cfg.Tree.Add(r.Path, r.Specification)
+}
+
+func (s *Session) removeTopics(r service.Text) (service.Count, error) {
+	sel, err := parse(string(r))
+	if err != nil {
+		return 0, err
+	}
+	grant := s.identity.Load().grant
+	return service.Count(s.engine.cfg.Tree.Remove(sel, func(path string) bool {
+		return grant.Path(path, security.ModifyTopic)
+	})), nil
+}
+
+func (s *Session) setTopic(r service.SetRequest) (res service.Empty, err error) {
+	return res, s.engine.cfg.Tree.Set(r.Path, r.Type, r.Value, &r.Constraint)
+}
+
+func (s *Session) addAndSetTopic(r service.AddAndSetRequest) (service.Created, error) {
+	return s.engine.cfg.Tree.AddAndSet(r.Path, r.Specification, r.Value, &r.Constraint)
+}
+
+func (s *Session) fetch(q service.Query) (res service.QueryResult, err error) {
+	sel, err := parse(q.Selector)
+	if err != nil {
+		return res, err
+	}
+	return s.engine.cfg.Tree.Fetch(&q, sel, s.engine.cfg.MaxResultSize, s.CanRead), nil
+}

@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"advect.dev/internal/security"
+	"advect.dev/internal/service"
+	"advect.dev/internal/topic"
+)
+
+// handlers is the table of services: what each needs, and what serves it. Every
+// other service id is answered UNSUPPORTED.
+func handlers() map[int32]handler {
+	return map[int32]handler{
+		service.SystemPing.ID: serves(service.SystemPing, anyone[service.Empty](), pong),
+		service.UserPing.ID:   serves(service.UserPing, anyone[service.Empty](), pong),
+
+		service.Subscribe.ID:      serves(service.Subscribe, onPath(selectionPrefix, security.SelectTopic), (*Session).subscribe),
+		service.Unsubscribe.ID:    serves(service.Unsubscribe, anyone[service.Selection](), (*Session).unsubscribe),
+		service.UnsubscribeAll.ID: serves(service.UnsubscribeAll, anyone[service.Text](), (*Session).unsubscribeAll),
+		service.FetchQuery.ID:     serves(service.FetchQuery, onPath(queryPrefix, security.SelectTopic), (*Session).fetch),
+
+		service.TopicAdd.ID:       serves(service.TopicAdd, onPath(addPath, security.ModifyTopic), (*Session).addTopic),
+		service.TopicRemoval.ID:   serves(service.TopicRemoval, anyone[service.Text](), (*Session).removeTopics),
+		service.SetTopic.ID:       serves(service.SetTopic, onPath(setPath, security.UpdateTopic), (*Session).setTopic),
+		service.AddAndSetTopic.ID: serves(service.AddAndSetTopic, onPath(addAndSetPath, security.ModifyTopic, security.UpdateTopic), (*Session).addAndSetTopic),
+
+		service.GetOwnSessionProperties.ID: serves(service.GetOwnSessionProperties, anyone[service.Empty](), (*Session).ownProperties),
+		service.ListGlobalPermissions.ID:   serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
+		service.ListPathPermissions.ID:     serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),
+		service.ReAuthenticate.ID:          serves(service.ReAuthenticate, anyone[service.ReAuthenticateRequest](), (*Session).reAuthenticate),
+		service.ChangePrincipal.ID:         serves(service.ChangePrincipal, anyone[service.PrincipalRequest](), (*Session).changePrincipal),
+		service.CloseClient.ID:             serves(service.CloseClient, global[service.SessionRequest](security.ModifySession), (*Session).closeClient),
+	}
+}
+
+func pong(*Session, service.Empty) (service.Empty, error) { return service.Empty{}, nil }
+
+func addPath(r *service.AddRequest) string             { return topic.Canonical(r.Path) }
+func setPath(r *service.SetRequest) string             { return topic.Canonical(r.Path) }
+func addAndSetPath(r *service.AddAndSetRequest) string { return topic.Canonical(r.Path) }

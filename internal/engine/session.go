@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/service"
+	"advect.dev/internal/tree"
+	"advect.dev/internal/wire"
+)
+
+// A Session is a client's presence on the server. It outlives its connections:
+// it is connected, then disconnected for at most its window, then connected
+// again or closed.
+type Session struct {
+	engine      *Engine
+	id          wire.SessionID
+	token       string
+	clientType  string
+	environment string
+	zlib        bool
+	window      time.Duration // how long it outlives a connection
+	started     time.Time
+	client      *tree.Client
+	identity    atomic.Pointer[identity]
+	sweep       position // owned by the clock
+
+	in      sync.Mutex // serialises what arrives, and reconnection
+	inbound inbound    // guarded by in
+
+	mu      sync.Mutex
+	peer    Peer // of the latest connection; Addr never changes
+	queue   outbox.Queue
+	conn    Conn // nil while disconnected
+	closed  bool
+	reason  CloseReason // once closed
+	lost    time.Time   // when disconnected
+	expiry  *time.Timer // while disconnected
+	nextCID int64       // of server requests
+	pingCID int64       // of the system ping not yet answered; 0: none
+}
+
+// errNotCurrent tells a transport that the session goes on without it.
+var errNotCurrent = errors.New("the session is closed or has another connection")
+
+// ID returns the session id.
+func (s *Session) ID() wire.SessionID { return s.id }
+
+// Token returns the secret that proves ownership of the session.
+func (s *Session) Token() string { return s.token }
+
+// response returns a successful connection response.
+func (s *Session) response(code wire.ResponseCode) wire.ConnectResponse {
+	return wire.ConnectResponse{
+		Version:        wire.Version,
+		Code:           code,
+		SessionID:      s.id,
+		Token:          s.token,
+		PingPeriod:     s.engine.cfg.PingPeriod,
+		MaxMessageSize: int32(min(s.engine.cfg.MaxMessageSize, 1<<31-1)),
+	}
+}
+
+// Take appends to dst messages to be written to conn, about maxBytes of them.
+// With end set the connection is to be closed once they are written: the
+// session has ended, or goes on with another connection.
+func (s *Session) Take(conn Conn, dst []*outbox.Message, maxBytes int) (messages []*outbox.Message, end bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != conn {
+		return dst, true
+	}
+	dst = s.queue.Take(dst, maxBytes)
+	if s.closed && s.queue.Pending() == 0 {
+		s.conn = nil
+		return append(dst, abort), true
+	}
+	return dst, false
+}
+
+// abort tells a client that its session is over.
+var abort = outbox.NewMessage(1, func(b []byte) []byte { return append(b, byte(wire.TypeAbort)) })
+
+// Pending reports whether Take has something for conn.
+func (s *Session) Pending(conn Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != conn || s.closed || s.queue.Pending() > 0
+}
+
+// Over reports whether the session has ended.
+func (s *Session) Over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// Lost says that conn is gone. The session waits for a reconnection, or ends if
+// it cannot have one. It is a no-op for any but the current connection.
+func (s *Session) Lost(conn Conn, reason CloseReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != conn {
+		return
+	}
+	s.conn = nil
+	if s.closed {
+		return
+	}
+	if s.window <= 0 {
+		s.close(reason)
+		return
+	}
+	s.lost = time.Now()
+	s.pingCID = 0
+	s.expiry = time.AfterFunc(s.window, func() { s.expire(reason) })
+	s.engine.cfg.Log.Debug("session disconnected", "session", s.id, "reason", reason, "window", s.window)
+}
+
+// expire closes a session whose window has passed.
+func (s *Session) expire(reason CloseReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil && time.Since(s.lost) >= s.window {
+		s.close(reason)
+	}
+}
+
+// Close ends the session. What is queued is still delivered, then the client is
+// told. It returns at once and may be called with any lock but Session.mu held.
+func (s *Session) Close(reason CloseReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close(reason)
+}
+
+// close does as Close with mu held.
+func (s *Session) close(reason CloseReason) {
+	if s.closed {
+		return
+	}
+	s.closed, s.reason = true, reason
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	if s.conn != nil {
+		s.conn.Finish()
+	}
+	s.engine.cfg.Log.Debug("session closed", "session", s.id, "reason", reason)
+	s.engine.finished.Add(1)
+	go s.engine.finish(s)
+}
+
+// abandon closes a session without delivering what is queued.
+func (s *Session) abandon(reason CloseReason) {
+	s.queue.Discard()
+	s.close(reason)
+}
+
+// pushed wakes the connection after something was queued, or ends the session
+// if it did not fit. mu is held.
+func (s *Session) pushed(fits bool) {
+	if !fits {
+		s.abandon(MessageQueueLimitReached)
+	} else if s.conn != nil {
+		s.conn.Wake()
+	}
+}
+
+// send queues a message that is no topic update.
+func (s *Session) send(m *outbox.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.pushed(s.queue.Push(m))
+	}
+}
+
+// ping sends a system ping, or gives the connection up if the one before was not
+// answered in time (02 section 6). Sessions without connection are not pinged.
+func (s *Session) ping() {
+	s.mu.Lock()
+	if s.conn == nil || s.closed {
+		s.mu.Unlock()
+		return
+	}
+	if s.pingCID != 0 {
+		conn := s.conn
+		s.mu.Unlock()
+		s.Lost(conn, ClientUnresponsive)
+		conn.Close()
+		return
+	}
+	defer s.mu.Unlock()
+	s.nextCID++
+	s.pingCID = s.nextCID
+	s.pushed(s.queue.PushProbe(outbox.NewMessage(16, func(b []byte) []byte {
+		return service.SystemPing.AppendRequest(b, s.pingCID, service.Empty{})
+	})))
+}
+
+// answered takes the client's answer to a server request.
+func (s *Session) answered(conversation int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if conversation != 0 && conversation == s.pingCID {
+		s.pingCID = 0
+		s.queue.ProbeAnswered()
+	}
+}
+
+// Subscribed implements [tree.Sink].
+func (s *Session) Subscribed(sub *tree.Subscription, u *tree.Update) {
+	m := sub.Topic.Notification()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	fits := s.queue.Push(m)
+	if u != nil {
+		full, _ := u.Messages(s.zlib)
+		fits = s.queue.PushValue(&sub.Stream, full)
+	}
+	s.pushed(fits)
+}
+
+// Updated implements [tree.Sink].
+func (s *Session) Updated(sub *tree.Subscription, u *tree.Update) {
+	full, delta := u.Messages(s.zlib)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.pushed(s.queue.PushUpdate(&sub.Stream, u.Version(), full, delta))
+	}
+}
+
+// Unsubscribed implements [tree.Sink].
+func (s *Session) Unsubscribed(sub *tree.Subscription, reason service.UnsubscribeReason) {
+	m := outbox.NewMessage(16, func(b []byte) []byte {
+		return service.UnsubscriptionNotification.AppendRequest(b, 0, service.Unsubscription{Topic: sub.Topic.ID(), Reason: reason})
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.pushed(s.queue.End(&sub.Stream, m))
+	}
+}

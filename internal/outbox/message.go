@@ -1,0 +1,50 @@
+package outbox
+
+import (
+	"encoding/binary"
+)
+
+// A Message is one protocol message, encoded once and shared, read-only, by
+// every session that gets it. It carries its WebSocket header in front, so that
+// a connection writes it as it is.
+type Message struct {
+	frame []byte
+	head  uint8 // bytes of WebSocket header at the start of frame
+}
+
+const (
+	maxHeader    = 10   // of an unmasked frame
+	binaryFinal  = 0x82 // FIN and opcode 2 (RFC 6455 section 5.2)
+	len16, len64 = 126, 127
+)
+
+// NewMessage returns the message that build appends, with room for size bytes.
+func NewMessage(size int, build func(b []byte) []byte) *Message {
+	b := build(make([]byte, maxHeader, maxHeader+size))
+	n := len(b) - maxHeader
+	var head int
+	switch {
+	case n < len16:
+		head = 2
+		b[maxHeader-1] = byte(n)
+	case n <= 0xffff:
+		head = 4
+		b[maxHeader-3] = len16
+		binary.BigEndian.PutUint16(b[maxHeader-2:], uint16(n))
+	default:
+		head = 10
+		b[maxHeader-9] = len64
+		binary.BigEndian.PutUint64(b[maxHeader-8:], uint64(n))
+	}
+	b[maxHeader-head] = binaryFinal
+	return &Message{frame: b[maxHeader-head:], head: uint8(head)}
+}
+
+// Frame returns the message as one WebSocket frame, to be written, not changed.
+func (m *Message) Frame() []byte { return m.frame }
+
+// Bytes returns the protocol message alone.
+func (m *Message) Bytes() []byte { return m.frame[m.head:] }
+
+// Len returns the number of bytes that the message takes on a WebSocket.
+func (m *Message) Len() int { return len(m.frame) }

@@ -1,0 +1,103 @@
+package transport
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"advect.dev/internal/engine"
+	"advect.dev/internal/wire"
+)
+
+// Config is what the transports need. All fields are required.
+type Config struct {
+	Engine           *engine.Engine
+	Log              *slog.Logger
+	Connector        string // name of the listener, as sessions see it
+	Accepting        func() bool
+	HandshakeTimeout time.Duration // bounds the body of a request
+	MaxMessageSize   int           // bytes
+	PollHold         time.Duration // how long a poll without messages is held
+	PollTimeout      time.Duration // without a poll for so long, the client is lost
+}
+
+// A Handler serves both transports over HTTP.
+type Handler struct {
+	cfg     Config
+	polling *polling
+	conns   sync.WaitGroup // WebSocket connections
+}
+
+// New returns a handler, to be closed.
+func New(cfg Config) *Handler { return &Handler{cfg: cfg, polling: newPolling(cfg)} }
+
+// Close returns when the handler's goroutines have ended. WebSocket connections
+// end soon after their sessions, so those must have been closed.
+func (h *Handler) Close() {
+	h.polling.close()
+	h.conns.Wait()
+}
+
+// Serves reports whether a request path is one of the protocol's: any that ends
+// in the segment "diffusion" (01 section 1).
+func Serves(urlPath string) bool { return path.Base(urlPath) == "diffusion" }
+
+// ServeHTTP tells the transports apart by method and headers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		if !h.cfg.Accepting() {
+			http.Error(w, "the server is starting or closing; try again", http.StatusServiceUnavailable)
+			return
+		}
+		h.upgrade(w, r)
+		return
+	}
+	allowOrigin(w.Header())
+	switch r.Method {
+	case http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodPost:
+		h.polling.serve(w, r)
+	case http.MethodGet:
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "this path speaks WebSocket (GET with Upgrade) and HTTP polling (POST)", http.StatusUpgradeRequired)
+	default:
+		w.Header().Set("Allow", "GET, POST, OPTIONS")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+// allowOrigin sets the headers that browsers ask for (01 section 8.5).
+func allowOrigin(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "m, ty, ca, r, v, c, cs, ss, sp, s, username, password, content-type")
+	h.Set("Access-Control-Expose-Headers", "diffusion-connection")
+	h.Set("Access-Control-Max-Age", "86400")
+	h.Set("Cache-Control", "no-store")
+}
+
+// connect hands a request to the engine and returns the connection response as
+// bytes; the session is nil if it is a rejection.
+func (h *Config) connect(r *http.Request, kind engine.TransportKind, conn engine.Conn) ([]byte, *engine.Session) {
+	q, err := wire.ParseConnectRequest(wire.NewParameters(r.URL.RawQuery, r.Header))
+	var res wire.ConnectResponse
+	var s *engine.Session
+	if rejection, ok := err.(*wire.Rejection); ok {
+		h.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", r.RemoteAddr)
+		res = engine.Reject(rejection)
+	} else {
+		peer := engine.Peer{Addr: address(r), Transport: kind, Connector: h.Connector}
+		res, s = h.Engine.Connect(r.Context(), q, peer, conn)
+	}
+	return wire.AppendConnectResponse(nil, res), s
+}
+
+func address(r *http.Request) netip.Addr {
+	ap, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return ap.Addr().Unmap()
+}

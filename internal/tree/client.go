@@ -1,0 +1,269 @@
+package tree
+
+import (
+	"slices"
+	"sync"
+
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/selector"
+	"advect.dev/internal/service"
+	"advect.dev/internal/wire"
+)
+
+// A Sink takes what the tree has for one session. The tree calls it with a
+// topic locked, so that calls about one topic come in order; it must return
+// quickly and must not call the tree.
+type Sink interface {
+	// Subscribed announces a topic, with the update that leads to its current
+	// value, or nil if there is no value.
+	Subscribed(s *Subscription, u *Update)
+	// Updated tells of a change.
+	Updated(s *Subscription, u *Update)
+	// Unsubscribed is the last call about s.
+	Unsubscribed(s *Subscription, reason service.UnsubscribeReason)
+	// CanRead reports whether the session may read the topic at a path. It is
+	// called without a topic locked.
+	CanRead(path string) bool
+}
+
+// A Subscription is the fact that a client receives a topic.
+type Subscription struct {
+	Topic  *Topic
+	Stream outbox.Stream // guarded by the sink's lock
+	client *Client
+	index  int // in Topic.subscriptions; guarded by Topic.mu
+}
+
+// A Client is the tree's side of a session: its selections, by scope, and its
+// subscriptions. Its methods are on [Tree].
+type Client struct {
+	sink Sink
+
+	mu            sync.Mutex
+	closed        bool
+	scopes        map[string][]selection
+	entries       int // in all scopes
+	subscriptions map[*Topic]*Subscription
+}
+
+// NewClient returns a client without selections.
+func NewClient(sink Sink) *Client { return &Client{sink: sink} }
+
+// A selection is an entry of a scope; the last that matches a path decides
+// (21 section 3).
+type selection struct {
+	selector *selector.Selector
+	selects  bool
+}
+
+// maxSelections bounds the entries that one session can make the server hold.
+const maxSelections = 100_000
+
+// selected reports whether any scope selects the path. mu is held.
+func (c *Client) selected(path string) bool {
+	for _, list := range c.scopes {
+		for i := len(list) - 1; i >= 0; i-- {
+			if list[i].selector.Match(path) {
+				if list[i].selects {
+					return true
+				}
+				break
+			}
+		}
+	}
+	return false
+}
+
+// Subscribe adds a selection to a scope and subscribes the client to the topics
+// that it selects and may read. It fails with INVALID_DATA when the client has
+// too many selections.
+func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	if c.entries >= maxSelections {
+		return wire.Errorf(wire.CodeInvalidData, "a session can have %d selections: unsubscribe from what is not needed", maxSelections)
+	}
+	t.record(c, scope, selection{sel, true})
+	t.Walk(sel, func(topic *Topic) bool {
+		t.attach(c, topic)
+		return true
+	})
+	return nil
+}
+
+// Unsubscribe adds a deselection to a scope and unsubscribes the client from the
+// topics that nothing selects any more.
+func (t *Tree) Unsubscribe(c *Client, sel *selector.Selector, scope string, reason service.UnsubscribeReason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.record(c, scope, selection{sel, false})
+	t.release(c, sel, reason)
+}
+
+// UnsubscribeAll does as Unsubscribe in every scope.
+func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for scope := range c.scopes {
+		t.record(c, scope, selection{sel, false})
+	}
+	t.release(c, sel, reason)
+}
+
+// record appends an entry to a scope, leaving out what it makes redundant
+// (21 section 3 rule 5). Client.mu is held.
+func (t *Tree) record(c *Client, scope string, s selection) {
+	list := c.scopes[scope]
+	before := len(list)
+	everything := !s.selects && s.selector.MatchesEverything()
+	list = slices.DeleteFunc(list, func(old selection) bool {
+		redundant := everything || old.selector.String() == s.selector.String()
+		if redundant && old.selects {
+			t.unindex(c, old.selector)
+		}
+		return redundant
+	})
+	if s.selects {
+		t.index(c, s.selector)
+	}
+	if s.selects || len(list) > 0 {
+		list = append(list, s)
+	}
+	c.entries += len(list) - before
+	if len(list) == 0 {
+		delete(c.scopes, scope)
+		return
+	}
+	if c.scopes == nil {
+		c.scopes = make(map[string][]selection, 1)
+	}
+	c.scopes[scope] = list
+}
+
+func (t *Tree) index(c *Client, sel *selector.Selector) {
+	t.selections.Lock()
+	t.selections.index.Add(sel, c)
+	t.selections.Unlock()
+}
+
+func (t *Tree) unindex(c *Client, sel *selector.Selector) {
+	t.selections.Lock()
+	t.selections.index.Remove(sel, c)
+	t.selections.Unlock()
+}
+
+// attach subscribes a client to a topic unless it is already, or may not read
+// it. Client.mu is held.
+func (t *Tree) attach(c *Client, topic *Topic) {
+	if c.subscriptions[topic] != nil || c.closed || !c.sink.CanRead(topic.path) {
+		return
+	}
+	if s := topic.attach(c); s != nil {
+		if c.subscriptions == nil {
+			c.subscriptions = make(map[*Topic]*Subscription, 1)
+		}
+		c.subscriptions[topic] = s
+	}
+}
+
+// release unsubscribes from the topics that sel matches and nothing selects.
+// Client.mu is held.
+func (t *Tree) release(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
+	for topic, s := range c.subscriptions {
+		if sel.Match(topic.path) && !c.selected(topic.path) {
+			delete(c.subscriptions, topic)
+			topic.detach(s, true, reason)
+		}
+	}
+}
+
+// Reauthorize holds a client's selections against what it may read now: it is
+// subscribed to what it gained and unsubscribed, as AUTHORIZATION, from what it
+// lost.
+func (t *Tree) Reauthorize(c *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for topic, s := range c.subscriptions {
+		if !c.sink.CanRead(topic.path) {
+			delete(c.subscriptions, topic)
+			topic.detach(s, true, service.Unauthorized)
+		}
+	}
+	t.attachSelected(c)
+}
+
+// attachSelected subscribes to every topic that the selections select.
+func (t *Tree) attachSelected(c *Client) {
+	for _, list := range c.scopes {
+		for _, s := range list {
+			if !s.selects {
+				continue
+			}
+			t.Walk(s.selector, func(topic *Topic) bool {
+				if c.selected(topic.path) {
+					t.attach(c, topic)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// Suspend ends all subscriptions without telling the sink; the selections stay.
+func (t *Tree) Suspend(c *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.detachAll()
+}
+
+func (c *Client) detachAll() {
+	for topic, s := range c.subscriptions {
+		topic.detach(s, false, 0)
+	}
+	c.subscriptions = nil
+}
+
+// Resume subscribes anew to everything selected, after Suspend.
+func (t *Tree) Resume(c *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.attachSelected(c)
+}
+
+// Close forgets a client. It is told nothing more.
+func (t *Tree) Close(c *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
+	for _, list := range c.scopes {
+		for _, s := range list {
+			if s.selects {
+				t.unindex(c, s.selector)
+			}
+		}
+	}
+	c.scopes = nil
+	c.detachAll()
+}
+
+// forget drops a subscription to a topic that was removed.
+func (c *Client) forget(s *Subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.subscriptions[s.Topic] == s {
+		delete(c.subscriptions, s.Topic)
+	}
+}
+
+// Subscriptions returns the number of topics that a client receives.
+func (c *Client) Subscriptions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.subscriptions)
+}

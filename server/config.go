@@ -1,0 +1,158 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+)
+
+// Config is everything that can be set. The command line, the environment and
+// the configuration file of `advect serve` use the names given here; sizes are
+// bytes. Start from [DefaultConfig]: the zero value has no limits that make
+// sense. Nothing here is reloaded while a server runs, but TLSCert and TLSKey,
+// whose files are read again when they change.
+type Config struct {
+	// Listen are the plain listeners, HOST:PORT each; port 0 takes a free one.
+	// Name: listen. Default: 127.0.0.1:8080.
+	Listen []string
+	// TLSListen is the TLS listener, HOST:PORT, or "" for none.
+	// Name: tls-listen. Default: none.
+	TLSListen string
+	// TLSCert and TLSKey are PEM files, needed with TLSListen.
+	// Names: tls-cert, tls-key. Default: none.
+	TLSCert, TLSKey string
+	// DataDir holds what outlives a restart, or is "" to keep that in memory. It
+	// is created when missing. Name: data-dir. Default: "" (`advect serve`: ./advect-data).
+	DataDir string
+	// ServerName is what sessions see as $ServerName.
+	// Name: server-name. Default: the host name.
+	ServerName string
+	// AllowStockPasswords permits listeners beyond loopback while principals
+	// have the passwords that everybody knows: only for closed test networks.
+	// Name: allow-stock-passwords. Default: false.
+	AllowStockPasswords bool
+
+	// PingPeriod is how often sessions are pinged; a client that does not answer
+	// before the next ping has lost its connection. 0 turns pings off.
+	// Name: ping-period. Default: 90s.
+	PingPeriod time.Duration
+	// ReconnectKeepAlive is the longest that a session outlives its connection;
+	// a client may ask for less. 0 turns reconnection off.
+	// Name: reconnect-keep-alive. Default: 5m.
+	ReconnectKeepAlive time.Duration
+	// RecoveryMessages and RecoveryBytes bound the messages of a session that are
+	// kept, after they were sent, for a reconnection without loss.
+	// Names: recovery-messages, recovery-bytes. Defaults: 1024, 16 MiB.
+	RecoveryMessages, RecoveryBytes int
+	// QueueMessages and QueueBytes bound what waits to be sent to a session. A
+	// queue over a limit is conflated, and if that does not help the session is
+	// closed. Names: queue-messages, queue-bytes. Defaults: 10000, 64 MiB.
+	QueueMessages, QueueBytes int
+	// MaxMessageSize is the largest message that a client may send. Larger ones
+	// end its session. Name: max-message-size. Default: 32 MiB.
+	MaxMessageSize int
+	// MaxFetchSize is the largest answer to a fetch; longer results are paged.
+	// Name: max-fetch-size. Default: 32 MiB.
+	MaxFetchSize int
+	// MaxSessions and MaxSessionsPerAddress bound the sessions, connected or not.
+	// 0 is no limit. Names: max-sessions, max-sessions-per-address. Default: 0.
+	MaxSessions, MaxSessionsPerAddress int
+	// MaxHandshakes bounds the connections that have not yet become a session.
+	// Name: max-handshakes. Default: 4096.
+	MaxHandshakes int
+	// HandshakeTimeout bounds each step from the connection to the session, and
+	// the arrival of a polling client's request.
+	// Name: handshake-timeout. Default: 10s.
+	HandshakeTimeout time.Duration
+	// PollHold is how long a poll is held when there is nothing to send.
+	// Name: poll-hold. Default: 25s.
+	PollHold time.Duration
+	// PollTimeout is how long a polling client may go without a poll before its
+	// connection counts as lost. Name: poll-timeout. Default: 15s.
+	PollTimeout time.Duration
+	// DrainTimeout bounds a shutdown.
+	// Name: drain-timeout. Default: 10s.
+	DrainTimeout time.Duration
+
+	// Logger gets the server's log. Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "advect"
+	}
+	return Config{
+		Listen:             []string{"127.0.0.1:8080"},
+		ServerName:         name,
+		PingPeriod:         90 * time.Second,
+		ReconnectKeepAlive: 5 * time.Minute,
+		RecoveryMessages:   1024,
+		RecoveryBytes:      16 << 20,
+		QueueMessages:      10_000,
+		QueueBytes:         64 << 20,
+		MaxMessageSize:     32 << 20,
+		MaxFetchSize:       32 << 20,
+		MaxHandshakes:      4096,
+		HandshakeTimeout:   10 * time.Second,
+		PollHold:           25 * time.Second,
+		PollTimeout:        15 * time.Second,
+		DrainTimeout:       10 * time.Second,
+	}
+}
+
+// Validate returns all problems of a configuration, each with the setting's name.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(name, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
+	}
+	if len(c.Listen) == 0 && c.TLSListen == "" {
+		bad("listen", "give at least one address, such as 127.0.0.1:8080")
+	}
+	for _, a := range c.Listen {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			bad("listen", "%q is not HOST:PORT", a)
+		}
+	}
+	if c.TLSListen != "" {
+		if _, _, err := net.SplitHostPort(c.TLSListen); err != nil {
+			bad("tls-listen", "%q is not HOST:PORT", c.TLSListen)
+		}
+		if c.TLSCert == "" || c.TLSKey == "" {
+			bad("tls-listen", "needs tls-cert and tls-key")
+		}
+	} else if c.TLSCert != "" || c.TLSKey != "" {
+		bad("tls-cert", "has no effect without tls-listen")
+	}
+	for _, n := range []struct {
+		name       string
+		value, min int64
+	}{
+		{"ping-period", int64(c.PingPeriod), 0},
+		{"reconnect-keep-alive", int64(c.ReconnectKeepAlive), 0},
+		{"recovery-messages", int64(c.RecoveryMessages), 0},
+		{"recovery-bytes", int64(c.RecoveryBytes), 0},
+		{"queue-messages", int64(c.QueueMessages), 16},
+		{"queue-bytes", int64(c.QueueBytes), 1 << 16},
+		{"max-message-size", int64(c.MaxMessageSize), 1024},
+		{"max-fetch-size", int64(c.MaxFetchSize), 1024},
+		{"max-sessions", int64(c.MaxSessions), 0},
+		{"max-sessions-per-address", int64(c.MaxSessionsPerAddress), 0},
+		{"max-handshakes", int64(c.MaxHandshakes), 1},
+		{"handshake-timeout", int64(c.HandshakeTimeout), int64(time.Millisecond)},
+		{"poll-hold", int64(c.PollHold), int64(time.Millisecond)},
+		{"poll-timeout", int64(c.PollTimeout), int64(time.Millisecond)},
+		{"drain-timeout", int64(c.DrainTimeout), 0},
+	} {
+		if n.value < n.min {
+			bad(n.name, "must be at least %d", n.min)
+		}
+	}
+	return errors.Join(problems...)
+}

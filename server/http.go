@@ -1,0 +1,63 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+
+	"advect.dev/internal/transport"
+)
+
+// routes sends the protocol's paths to the transports and answers the rest.
+func (s *Server) routes(protocol http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !s.accepting.Load() {
+			http.Error(w, "closing", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "This is an Advect server. SDKs connect to the path /diffusion of this address.")
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if transport.Serves(r.URL.Path) {
+			protocol.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// handshakes bounds the connections on which no request has arrived yet, so
+// that a flood of them cannot use up memory and descriptors.
+type handshakes struct {
+	limit int
+
+	mu      sync.Mutex
+	pending map[net.Conn]struct{}
+}
+
+func newHandshakes(limit int) *handshakes {
+	return &handshakes{limit: limit, pending: make(map[net.Conn]struct{})}
+}
+
+// state is called by the HTTP server when a connection changes state.
+func (h *handshakes) state(c net.Conn, state http.ConnState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if state != http.StateNew {
+		delete(h.pending, c)
+		return
+	}
+	if len(h.pending) >= h.limit {
+		go c.Close() // a TLS connection says goodbye, which can block
+		return
+	}
+	h.pending[c] = struct{}{}
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"advect.dev/internal/engine"
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/security"
+	"advect.dev/internal/transport"
+	"advect.dev/internal/tree"
+)
+
+// A Server is a running server. Its methods may be called concurrently.
+type Server struct {
+	cfg        Config
+	log        *slog.Logger
+	principals *security.Store
+	tree       *tree.Tree
+	engine     *engine.Engine
+	handlers   []*transport.Handler
+	https      []*http.Server
+	urls       []string
+	accepting  atomic.Bool
+	serving    sync.WaitGroup
+	close      sync.Once
+}
+
+// ErrStockPasswords is matched by the error of Start when a listener is beyond
+// loopback while principals have stock passwords.
+var ErrStockPasswords = errors.New("stock passwords are in force")
+
+// Start starts a server and returns when its listeners accept connections.
+func Start(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger}
+	var err error
+	if s.principals, err = security.OpenStore(cfg.DataDir); err != nil {
+		return nil, fmt.Errorf("open principal store: %w", err)
+	}
+	if err := s.checkExposure(); err != nil {
+		return nil, err
+	}
+	policy, err := security.NewPolicy(security.StockModel())
+	if err != nil {
+		return nil, fmt.Errorf("permissions: %w", err)
+	}
+	listeners, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	s.tree = tree.New()
+	s.engine = engine.New(engine.Config{
+		Tree: s.tree, Principals: s.principals, Policy: policy, Log: s.log,
+		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
+		HandshakeTimeout: cfg.HandshakeTimeout,
+		Queue: outbox.Limits{
+			Messages: cfg.QueueMessages, Bytes: cfg.QueueBytes,
+			RecoveryMessages: cfg.RecoveryMessages, RecoveryBytes: cfg.RecoveryBytes,
+		},
+		MaxMessageSize: cfg.MaxMessageSize, MaxResultSize: cfg.MaxFetchSize,
+		MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
+	})
+	s.accepting.Store(true)
+	for _, l := range listeners {
+		s.serve(l)
+	}
+	return s, nil
+}
+
+// checkExposure refuses to listen where others can connect while passwords are
+// known to everybody.
+func (s *Server) checkExposure() error {
+	var stock []string
+	for _, address := range append(s.cfg.Listen[:len(s.cfg.Listen):len(s.cfg.Listen)], s.cfg.TLSListen) {
+		if address == "" || loopback(address) || s.cfg.AllowStockPasswords {
+			continue
+		}
+		if stock == nil {
+			stock = s.principals.StockPasswords()
+		}
+		if len(stock) > 0 {
+			return fmt.Errorf("%w: %s still have the password that everybody knows, so %s is not opened beyond loopback. "+
+				"Change each with `advect passwd PRINCIPAL`, or pass --allow-stock-passwords on a closed test network",
+				ErrStockPasswords, strings.Join(stock, ", "), address)
+		}
+	}
+	return nil
+}
+
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// A listener is an open port and what it is called.
+type listener struct {
+	net.Listener
+	connector string
+	scheme    string
+}
+
+// The names of the listeners, as sessions see them in $Connector.
+const (
+	plainConnector = "High Volume Connector"
+	tlsConnector   = "TLS Connector"
+)
+
+func (s *Server) listen() (open []listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range open {
+				_ = l.Close()
+			}
+		}
+	}()
+	for _, address := range s.cfg.Listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return open, fmt.Errorf("listen: %w", err)
+		}
+		open = append(open, listener{l, plainConnector, "ws"})
+	}
+	if s.cfg.TLSListen != "" {
+		certificates, err := newCertificates(s.cfg.TLSCert, s.cfg.TLSKey, s.log)
+		if err != nil {
+			return open, err
+		}
+		l, err := net.Listen("tcp", s.cfg.TLSListen)
+		if err != nil {
+			return open, fmt.Errorf("listen: %w", err)
+		}
+		// HTTP/2 cannot carry a WebSocket upgrade of RFC 6455.
+		l = tls.NewListener(l, &tls.Config{GetCertificate: certificates.get, NextProtos: []string{"http/1.1"}})
+		open = append(open, listener{l, tlsConnector, "wss"})
+	}
+	return open, nil
+}
+
+func (s *Server) serve(l listener) {
+	h := transport.New(transport.Config{
+		Engine: s.engine, Log: s.log, Connector: l.connector, Accepting: s.accepting.Load,
+		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxMessageSize: s.cfg.MaxMessageSize,
+		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout,
+	})
+	pending := newHandshakes(s.cfg.MaxHandshakes)
+	web := &http.Server{
+		Handler:           s.routes(h),
+		ReadHeaderTimeout: s.cfg.HandshakeTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState:         pending.state,
+	}
+	s.handlers = append(s.handlers, h)
+	s.https = append(s.https, web)
+	s.urls = append(s.urls, fmt.Sprintf("%s://%s/diffusion", l.scheme, l.Addr()))
+	s.serving.Add(1)
+	go func() {
+		defer s.serving.Done()
+		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("listener failed", "address", l.Addr().String(), "error", err)
+		}
+	}()
+}
+
+// URL returns where SDKs connect: that of the first listener.
+func (s *Server) URL() string { return s.urls[0] }
+
+// URLs returns the URLs of all listeners, plain ones first.
+func (s *Server) URLs() []string { return append([]string(nil), s.urls...) }
+
+// Principals returns the principals that may connect and whether each still has
+// its stock password, by name.
+func (s *Server) Principals() (names []string, stock map[string]bool) {
+	stock = make(map[string]bool)
+	for _, p := range s.principals.Principals() {
+		names = append(names, p.Name)
+		stock[p.Name] = p.StockPassword
+	}
+	return names, stock
+}
+
+// Sessions returns the number of sessions, connected or not.
+func (s *Server) Sessions() int { return s.engine.Sessions() }
+
+// Topics returns the number of topics.
+func (s *Server) Topics() int { return s.tree.Len() }
+
+// Shutdown stops the server: it accepts no more connections, tells every session
+// that it is over after what was queued for it, and returns when all are gone or
+// ctx is done. It is idempotent.
+func (s *Server) Shutdown(ctx context.Context) error {
+	var err error
+	s.close.Do(func() {
+		s.accepting.Store(false)
+		s.engine.Close()
+		for _, web := range s.https {
+			err = errors.Join(err, web.Shutdown(ctx))
+			_ = web.Close()
+		}
+		for _, h := range s.handlers {
+			h.Close()
+		}
+		s.serving.Wait()
+	})
+	return err
+}
+
+// Close shuts the server down within its drain-timeout. It is idempotent.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	defer cancel()
+	return s.Shutdown(ctx)
+}
