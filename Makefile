@@ -27,5 +27,5 @@ bench: ## run the Go benchmarks (BENCH=pattern, COUNT=1)
 conform: ## run the conformance scenarios and regenerate docs/compatibility.md
 	@scripts/conform
 
-soak: ## recovery under random cuts for SECONDS (default 60)
+soak: ## recovery under random cuts for SOAK seconds (default 60)
 	@scripts/soak

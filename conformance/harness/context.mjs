@@ -1,0 +1,136 @@
+// What a scenario's run function receives. Runs unchanged in Node and in the browser; `host` is a
+// Host, or a stand-in that forwards to one.
+
+import * as expect from './expect.mjs';
+
+const TRANSPORTS = { ws: ['WEBSOCKET'], polling: ['XHR'] };
+
+export class Context {
+  #sessions = [];
+  #shared;
+  #pathSequence = 0;
+
+  constructor({ scenario, transport, runtime, diffusion, host, page = null }) {
+    Object.assign(this, expect, { scenario, transport, runtime, diffusion, host, page });
+    this.transports = TRANSPORTS[transport];
+    this.datatypes = diffusion.datatypes;
+    this.TopicType = diffusion.topics.TopicType;
+    this.TopicSpecification = diffusion.topics.TopicSpecification;
+    this.root = `conformance/${scenario.id}/${runtime}-${transport}`;
+  }
+
+  skip(reason) {
+    throw new expect.Skip(reason);
+  }
+
+  // A topic path that no other run uses.
+  path(name = `t${++this.#pathSequence}`) {
+    return `${this.root}/${name}`;
+  }
+
+  async port() {
+    this.#shared ??= await this.host.shared();
+    return this.#shared.port;
+  }
+
+  // Connects over the transport under test, to the shared server unless a port is given.
+  async connect(options = {}) {
+    const port = options.port ?? (await this.port());
+    return this.open({ host: '127.0.0.1', port, transports: this.transports, ...options });
+  }
+
+  // Connects with exactly these options. The session is closed when the scenario ends.
+  async open(options) {
+    const session = await this.diffusion.connect(options);
+    this.#sessions.push(session);
+    return session;
+  }
+
+  // A reconnection that does not wait five seconds.
+  quick(timeout = 60_000, delay = 100) {
+    return { timeout, strategy: (start) => setTimeout(start, delay) };
+  }
+
+  // An inspector in front of a server (the shared one unless a port is given).
+  async inspected(port) {
+    const inspector = await this.host.inspect({ port: port ?? (await this.port()) });
+    return {
+      ...inspector,
+      cut: (mode = 'reset', transport) => this.host.control(inspector.id, '/cut', { mode, ...(transport && { transport }) }),
+      fault: (faults) => this.host.control(inspector.id, '/fault', faults),
+      delay: (ms, direction) => this.host.control(inspector.id, '/delay', { ms, direction }),
+      stats: () => this.host.stats(inspector.id),
+    };
+  }
+
+  // A session that may update topics.
+  control(options = {}) {
+    return this.connect({ principal: 'control', credentials: 'password', ...options });
+  }
+
+  admin(options = {}) {
+    return this.connect({ principal: 'admin', credentials: 'password', ...options });
+  }
+
+  // Records the session's events: {type, id, reason, at}.
+  events(session) {
+    const record = new expect.Record('session events');
+    for (const type of ['disconnect', 'reconnect', 'close', 'error']) {
+      session.on(type, (reason) =>
+        record.push({ type, id: reason?.id, reason: reason?.message ?? reason, at: performance.now() }));
+    }
+    return record;
+  }
+
+  // Records the events of a value stream: {type, topic, value, old, reason, topicType}.
+  watch(session, selector, datatype) {
+    const record = new expect.Record(`stream of ${selector}`);
+    session.addStream(selector, datatype).on({
+      subscribe: (topic, specification) => record.push({ type: 'subscribe', topic, topicType: specification.type?.name ?? String(specification.type) }),
+      unsubscribe: (topic, _, reason) => record.push({ type: 'unsubscribe', topic, reason: reason?.reason ?? String(reason) }),
+      value: (topic, _, value, old) => record.push({ type: 'value', topic, value: plain(value), old: plain(old) }),
+      error: (error) => record.push({ type: 'error', error: String(error) }),
+    });
+    return record;
+  }
+
+  async close() {
+    for (const session of this.#sessions) {
+      if (!session.isClosed()) session.close();
+    }
+  }
+}
+
+// The comparable form of an SDK value: JSON as itself, INT64 as decimal text, BINARY as hexadecimal.
+export function plain(value) {
+  if (value === null || value === undefined) return value;
+  if (typeof value !== 'object') return value;
+  if (typeof value.get === 'function') {
+    const content = value.get();
+    if (ArrayBuffer.isView(content)) return hex(content);
+    return content;
+  }
+  return value.toString();
+}
+
+export function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+// Runs one scenario on one transport and reports how it went.
+export async function runScenario({ scenario, transport, runtime, diffusion, host, page }) {
+  const started = performance.now();
+  const context = new Context({ scenario, transport, runtime, diffusion, host, page });
+  const result = { id: scenario.id, transport, status: 'pass' };
+  try {
+    await expect.within(scenario.run(context), scenario.timeoutMs ?? 25_000, 'the scenario');
+  } catch (error) {
+    result.status = error instanceof expect.Skip ? 'skip' : 'fail';
+    result.reason = error instanceof expect.Skip || error instanceof expect.Failure
+      ? error.message
+      : `${error?.stack ?? expect.show(error)}`;
+  }
+  result.ms = Math.round(performance.now() - started);
+  await context.close();
+  return result;
+}

@@ -1,0 +1,109 @@
+// The session's other services of this release.
+
+const GROUP = 'Session services';
+const BOTH = ['ws', 'polling'];
+
+export const services = [
+  {
+    id: 'services.ping-server',
+    group: GROUP,
+    title: 'pingServer: many at once, each answered',
+    transports: BOTH,
+    async run(t) {
+      const session = await t.connect();
+      const pings = await Promise.all(Array.from({ length: 50 }, () => session.pingServer()));
+      t.ok(pings.every((ping) => ping.rtt >= 0), 'round trips');
+    },
+  },
+  {
+    id: 'services.session-properties',
+    group: GROUP,
+    title: 'getSessionProperties: the fixed properties of the session itself',
+    transports: BOTH,
+    async run(t) {
+      const session = await t.connect({ principal: 'client', credentials: 'password' });
+      const properties = await session.getSessionProperties();
+      t.equal(properties.$SessionId, session.sessionId.toString(), '$SessionId');
+      t.equal(properties.$Principal, 'client', '$Principal');
+      t.ok(['WEBSOCKET', 'HTTP_LONG_POLL'].includes(properties.$Transport), `$Transport ${properties.$Transport}`);
+      t.equal(properties.$ClientIP, '127.0.0.1', '$ClientIP');
+      t.ok(Number(properties.$StartTime) > 1.6e12, `$StartTime ${properties.$StartTime}`);
+    },
+  },
+  {
+    id: 'services.change-principal',
+    group: GROUP,
+    title: 'changePrincipal: right password changes what the session may do, a wrong one changes nothing',
+    transports: BOTH,
+    async run(t) {
+      const session = await t.connect();
+      const path = t.path();
+      await t.rejects(session.topics.add(path, t.TopicType.STRING), 'add as anonymous');
+      await t.rejects(session.security.changePrincipal('control', 'wrong'), 'wrong password');
+      t.equal(session.security.getPrincipal(), '', 'principal after the refusal');
+      await t.rejects(session.topics.add(path, t.TopicType.STRING), 'add after the refusal');
+      await session.security.changePrincipal('control', 'password');
+      t.equal(session.security.getPrincipal(), 'control', 'principal');
+      t.equal((await session.topics.add(path, t.TopicType.STRING)).added, true, 'added');
+    },
+  },
+  {
+    id: 'services.reauthenticate',
+    group: GROUP,
+    title: 'reauthenticate: false for a wrong password, true for the right one',
+    transports: BOTH,
+    async run(t) {
+      const session = await t.connect();
+      t.equal(await session.security.reauthenticate('control', 'wrong', {}), false, 'wrong password');
+      t.equal(await session.security.reauthenticate('control', 'password', {}), true, 'right password');
+      t.equal((await session.topics.add(t.path(), t.TopicType.STRING)).added, true, 'added');
+    },
+  },
+  {
+    id: 'services.close-other-session',
+    group: GROUP,
+    title: 'clients.close: an administrator closes by id and gets the count; an anonymous session may not',
+    transports: BOTH,
+    async run(t) {
+      const victim = await t.connect();
+      const events = t.events(victim);
+      const other = await t.connect();
+      await t.rejects(other.clients.close(victim.sessionId), 'close by an anonymous session');
+      t.ok(victim.isConnected(), 'still connected');
+      const admin = await t.admin();
+      await admin.clients.close(victim.sessionId);
+      t.equal((await events.await('close')).id, 1, 'close reason');
+      t.ok(other.isConnected(), 'the other session is untouched');
+    },
+  },
+  {
+    id: 'services.unimplemented',
+    group: GROUP,
+    title: 'a call of a service that this release lacks is rejected, and the session goes on',
+    transports: BOTH,
+    async run(t) {
+      const session = await t.admin();
+      await t.rejects(t.within(session.timeseries.rangeQuery().selectFrom(t.path()), 5_000, 'an answer'), 'range query');
+      t.ok((await session.pingServer()).rtt >= 0, 'ping');
+    },
+  },
+  {
+    id: 'services.many-sessions',
+    group: GROUP,
+    title: 'thirty sessions at once see the same values',
+    transports: ['ws'],
+    async run(t) {
+      const publisher = await t.control();
+      const path = t.path();
+      await publisher.topics.add(path, t.TopicType.INT64);
+      const readers = await Promise.all(Array.from({ length: 30 }, () => t.connect()));
+      const streams = readers.map((reader) => t.watch(reader, path, t.datatypes.int64()));
+      await Promise.all(readers.map((reader) => reader.select(path)));
+      for (let n = 1; n <= 20; n++) await publisher.topicUpdate.set(path, t.datatypes.int64(), n);
+      for (const stream of streams) {
+        await stream.await('value', { count: 20 });
+        t.equal(stream.of('value').map((event) => Number(event.value)), Array.from({ length: 20 }, (_, n) => n + 1), 'values');
+      }
+    },
+  },
+];
