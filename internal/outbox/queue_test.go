@@ -1,0 +1,250 @@
+package outbox
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// source is a topic of the model: its newest version is its value.
+type source struct {
+	id      byte
+	version uint64
+	retains bool
+}
+
+func (s *source) Newest() (*Message, uint64) {
+	if !s.retains || s.version == 0 {
+		return nil, 0
+	}
+	return update('v', s.id, s.version), s.version
+}
+
+// update returns a message that a model client understands: a value ('v'), a
+// delta ('d'), the start ('s') or end ('e') of a stream, or something else ('x').
+func update(kind, id byte, version uint64) *Message {
+	return NewMessage(16, func(b []byte) []byte {
+		return binary.BigEndian.AppendUint64(append(b, kind, id), version)
+	})
+}
+
+// client applies messages and complains of what no client could use.
+type client struct {
+	held     map[byte]uint64 // version per open stream
+	received uint64
+	others   uint64
+}
+
+func (c *client) apply(m *Message) error {
+	b := m.Bytes()
+	kind, id, version := b[0], b[1], binary.BigEndian.Uint64(b[2:])
+	c.received++
+	held, open := c.held[id]
+	switch kind {
+	case 's':
+		if open {
+			return fmt.Errorf("stream %d started twice", id)
+		}
+		c.held[id] = 0
+	case 'e':
+		if !open {
+			return fmt.Errorf("stream %d ended twice", id)
+		}
+		delete(c.held, id)
+	case 'v':
+		if !open {
+			return fmt.Errorf("value of closed stream %d", id)
+		}
+		if version < held {
+			return fmt.Errorf("stream %d went back from %d to %d", id, held, version)
+		}
+		c.held[id] = version
+	case 'd':
+		if !open || version != held+1 {
+			return fmt.Errorf("delta to version %d of stream %d on version %d (open %v)", version, id, held, open)
+		}
+		c.held[id] = version
+	case 'x':
+		if version != c.others+1 {
+			return fmt.Errorf("other message %d after %d", version, c.others)
+		}
+		c.others = version
+	}
+	return nil
+}
+
+// TestClientsConverge drives a queue with random updates, streams that come and
+// go, backlogs, and reconnections, and checks every message a client gets
+// against what it holds. At the end it holds every topic's newest version.
+func TestClientsConverge(t *testing.T) {
+	for seed := range uint64(300) {
+		if err := converge(seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+func converge(seed uint64) error {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	q := NewQueue(Limits{
+		Messages: 16 + rnd.IntN(48), Bytes: 1 << (9 + rnd.IntN(4)),
+		RecoveryMessages: rnd.IntN(40), RecoveryBytes: 1 << 12,
+	})
+	topics := make([]*source, 1+rnd.IntN(8))
+	streams := make([]*Stream, len(topics))
+	for i := range topics {
+		topics[i] = &source{id: byte(i), retains: rnd.IntN(5) > 0}
+	}
+	c := &client{held: map[byte]uint64{}}
+	var others uint64
+	ok := true
+	for range 3000 {
+		i := rnd.IntN(len(topics))
+		topic, stream := topics[i], streams[i]
+		switch op := rnd.IntN(20); {
+		case op < 10: // the topic changes
+			topic.version++
+			if stream != nil {
+				delta := update('d', topic.id, topic.version)
+				if !topic.retains || rnd.IntN(4) == 0 {
+					delta = nil
+				}
+				ok = q.PushUpdate(stream, topic.version, update('v', topic.id, topic.version), delta)
+			}
+		case op < 11 && stream == nil:
+			s := &Stream{Source: topic, Conflates: true, Held: topic.version}
+			streams[i] = s
+			ok = q.Push(update('s', topic.id, 0))
+			if value, _ := topic.Newest(); value != nil {
+				ok = q.PushValue(s, value)
+			}
+		case op < 11:
+			streams[i] = nil
+			ok = q.End(stream, update('e', topic.id, 0))
+		case op < 12:
+			others++
+			ok = q.Push(update('x', 0, others))
+		case op < 13: // the client reconnects and lacks a few messages
+			if !q.Rewind(c.received) {
+				return fmt.Errorf("client has %d, the queue lost what follows", c.received)
+			}
+		case op < 19:
+			for _, m := range q.Take(nil, rnd.IntN(200)) {
+				if err := c.apply(m); err != nil {
+					return err
+				}
+			}
+		}
+		if !ok {
+			return nil // over its limits after conflation: the session ends
+		}
+	}
+	for q.Pending() > 0 {
+		for _, m := range q.Take(nil, 1<<20) {
+			if err := c.apply(m); err != nil {
+				return err
+			}
+		}
+	}
+	for i, s := range streams {
+		if held := c.held[byte(i)]; s != nil && held != topics[i].version && (held != 0 || topics[i].retains) {
+			return fmt.Errorf("client holds version %d of topic %d, newest is %d", held, i, topics[i].version)
+		}
+	}
+	if c.received != q.Sent() || c.others != others {
+		return fmt.Errorf("client has %d messages of %d, %d others of %d", c.received, q.Sent(), c.others, others)
+	}
+	return nil
+}
+
+// TestLoss checks that a client which lost messages gets exactly them, and that
+// one which lost more than is kept is told so.
+func TestLoss(t *testing.T) {
+	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 10})
+	for i := range uint64(30) {
+		q.Push(update('x', 0, i+1))
+	}
+	q.Take(nil, 1<<20)
+	if q.Sent() != 30 {
+		t.Fatalf("sent %d messages, want 30", q.Sent())
+	}
+	for _, n := range []uint64{19, 31} {
+		if q.Rewind(n) {
+			t.Errorf("Rewind(%d) worked where 21 to 30 are kept", n)
+		}
+	}
+	if !q.Rewind(20) {
+		t.Fatal("Rewind(20) failed where 21 to 30 are kept")
+	}
+	got := q.Take(nil, 1<<20)
+	if len(got) != 10 || binary.BigEndian.Uint64(got[0].Bytes()[2:]) != 21 {
+		t.Errorf("got %d messages from %x, want 10 from number 21", len(got), got[0].Bytes())
+	}
+}
+
+func TestProbe(t *testing.T) {
+	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 100})
+	q.Push(update('x', 0, 1))
+	q.PushProbe(update('x', 0, 2))
+	q.Push(update('x', 0, 3))
+	if !q.ProbeAfter(0) {
+		t.Error("a probe not yet sent counts as arrived")
+	}
+	q.Take(nil, 1<<20)
+	if !q.ProbeAfter(1) || q.ProbeAfter(2) {
+		t.Error("the probe is message 2")
+	}
+	q.ProbeAnswered()
+	if q.Rewind(1) {
+		t.Error("message 2 is still kept although its answer proves that it arrived")
+	}
+	if !q.Rewind(2) {
+		t.Error("message 3 is not kept although nothing proves that it arrived")
+	}
+}
+
+// TestLimit checks the policy of a full queue: what cannot be merged ends it.
+func TestLimit(t *testing.T) {
+	topic := &source{retains: true}
+	for name, conflates := range map[string]bool{"conflates": true, "does not": false} {
+		q := NewQueue(Limits{Messages: 8})
+		s := &Stream{Source: topic, Conflates: conflates}
+		topic.version = 0
+		fits := true
+		for range 100 {
+			topic.version++
+			fits = fits && q.PushUpdate(s, topic.version, update('v', 0, topic.version), nil)
+		}
+		if fits != conflates {
+			t.Errorf("%s: 100 updates fit in 8 messages: %v", name, fits)
+		}
+	}
+}
+
+func TestIdleQueueIsSmall(t *testing.T) {
+	q := NewQueue(Limits{Messages: 10000, RecoveryMessages: 1024})
+	for i := range uint64(5000) {
+		q.Push(update('x', 0, i))
+	}
+	q.Take(nil, 1<<30)
+	q.PushProbe(update('x', 0, 0))
+	q.Take(nil, 1<<30)
+	q.ProbeAnswered()
+	if q.ring != nil {
+		t.Errorf("an idle queue holds a ring of %d entries", len(q.ring))
+	}
+}
+
+func BenchmarkPushTake(b *testing.B) {
+	q := NewQueue(Limits{Messages: 10000, Bytes: 1 << 26, RecoveryMessages: 1024, RecoveryBytes: 1 << 24})
+	topic := &source{retains: true}
+	s := &Stream{Source: topic, Conflates: true}
+	m := update('v', 0, 1)
+	var dst []*Message
+	b.ReportAllocs()
+	for i := range b.N {
+		q.PushUpdate(s, uint64(i+1), m, m)
+		dst = q.Take(dst[:0], 1<<16)
+	}
+}
