@@ -128,7 +128,7 @@ export async function runScenario({ scenario, transport, runtime, diffusion, hos
     result.status = error instanceof expect.Skip ? 'skip' : 'fail';
     result.reason = error instanceof expect.Skip || error instanceof expect.Failure
       ? error.message
-      : `${error?.stack ?? expect.show(error)}`;
+      : error?.stack ?? `the SDK rejected a call with ${expect.show(error)}`;
   }
   result.ms = Math.round(performance.now() - started);
   await context.close();
