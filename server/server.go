@@ -31,6 +31,7 @@ type Server struct {
 	https      []*http.Server
 	urls       []string
 	accepting  atomic.Bool
+	stopping   chan struct{}
 	serving    sync.WaitGroup
 	close      sync.Once
 }
@@ -47,7 +48,7 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger}
+	s := &Server{cfg: cfg, log: cfg.Logger, stopping: make(chan struct{})}
 	var err error
 	if s.principals, err = security.OpenStore(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("open principal store: %w", err)
@@ -55,17 +56,13 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.checkExposure(); err != nil {
 		return nil, err
 	}
-	policy, err := security.NewPolicy(security.StockModel())
-	if err != nil {
-		return nil, fmt.Errorf("permissions: %w", err)
-	}
 	listeners, err := s.listen()
 	if err != nil {
 		return nil, err
 	}
 	s.tree = tree.New()
 	s.engine = engine.New(engine.Config{
-		Tree: s.tree, Principals: s.principals, Policy: policy, Log: s.log,
+		Tree: s.tree, Principals: s.principals, Policy: security.StockPolicy(), Log: s.log,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
 		HandshakeTimeout: cfg.HandshakeTimeout,
 		Queue: outbox.Limits{
@@ -76,10 +73,31 @@ func Start(cfg Config) (*Server, error) {
 		MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
 	})
 	s.accepting.Store(true)
+	s.serving.Add(1)
+	go s.watchPrincipals()
 	for _, l := range listeners {
 		s.serve(l)
 	}
 	return s, nil
+}
+
+// watchPrincipals picks up what `advect passwd` changes while the server runs.
+func (s *Server) watchPrincipals() {
+	defer s.serving.Done()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case <-ticker.C:
+		}
+		if changed, err := s.principals.Reload(); err != nil {
+			s.log.Warn("principals not reloaded; the old ones stay in force", "error", err)
+		} else if changed {
+			s.log.Info("principals reloaded", "file", s.principals.Path())
+		}
+	}
 }
 
 // checkExposure refuses to listen where others can connect while passwords are
@@ -220,6 +238,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		for _, h := range s.handlers {
 			h.Close()
 		}
+		close(s.stopping)
 		s.serving.Wait()
 	})
 	return err

@@ -48,7 +48,10 @@ func (s *Session) subscribe(r service.Selection) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.cfg.Tree.Subscribe(s.client, sel, r.Scope)
+	if err := s.engine.cfg.Tree.Subscribe(s.client, sel, r.Scope); err != nil {
+		return res, err
+	}
+	return res, evaluated(sel)
 }
 
 func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error) {
@@ -79,9 +82,19 @@ func (s *Session) removeTopics(r service.Text) (service.Count, error) {
 		return 0, err
 	}
 	grant := s.identity.Load().grant
-	return service.Count(s.engine.cfg.Tree.Remove(sel, func(path string) bool {
+	removed := s.engine.cfg.Tree.Remove(sel, func(path string) bool {
 		return grant.Path(path, security.ModifyTopic)
-	})), nil
+	})
+	return service.Count(removed), evaluated(sel)
+}
+
+// evaluated returns INVALID_DATA for a selector whose pattern was given up on
+// some path because it took too long, so that the result may lack topics.
+func evaluated(sel *selector.Selector) error {
+	if err := sel.Err(); err != nil {
+		return wire.Errorf(wire.CodeInvalidData, "%v", err)
+	}
+	return nil
 }
 
 func (s *Session) setTopic(r service.SetRequest) (res service.Empty, err error) {
@@ -97,5 +110,6 @@ func (s *Session) fetch(q service.Query) (res service.QueryResult, err error) {
 	if err != nil {
 		return res, err
 	}
-	return s.engine.cfg.Tree.Fetch(&q, sel, s.engine.cfg.MaxResultSize, s.CanRead), nil
+	res = s.engine.cfg.Tree.Fetch(&q, sel, s.engine.cfg.MaxResultSize, s.CanRead)
+	return res, evaluated(sel)
 }

@@ -41,6 +41,7 @@ type Client struct {
 
 	mu            sync.Mutex
 	closed        bool
+	suspended     bool // nothing is subscribed until Resume
 	scopes        map[string][]selection
 	entries       int // in all scopes
 	subscriptions map[*Topic]*Subscription
@@ -81,7 +82,7 @@ func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) error 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil
+		return nil // the session ended while its request was handled
 	}
 	if c.entries >= maxSelections {
 		return wire.Errorf(wire.CodeInvalidData, "a session can have %d selections: unsubscribe from what is not needed", maxSelections)
@@ -158,7 +159,7 @@ func (t *Tree) unindex(c *Client, sel *selector.Selector) {
 // attach subscribes a client to a topic unless it is already, or may not read
 // it. Client.mu is held.
 func (t *Tree) attach(c *Client, topic *Topic) {
-	if c.subscriptions[topic] != nil || c.closed || !c.sink.CanRead(topic.path) {
+	if c.subscriptions[topic] != nil || c.suspended || !c.sink.CanRead(topic.path) {
 		return
 	}
 	if s := topic.attach(c); s != nil {
@@ -212,10 +213,12 @@ func (t *Tree) attachSelected(c *Client) {
 	}
 }
 
-// Suspend ends all subscriptions without telling the sink; the selections stay.
+// Suspend ends all subscriptions without telling the sink, which is called no
+// more until Resume; the selections stay.
 func (t *Tree) Suspend(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.suspended = true
 	c.detachAll()
 }
 
@@ -230,6 +233,7 @@ func (c *Client) detachAll() {
 func (t *Tree) Resume(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.suspended = c.closed
 	t.attachSelected(c)
 }
 
@@ -237,10 +241,7 @@ func (t *Tree) Resume(c *Client) {
 func (t *Tree) Close(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
-	c.closed = true
+	c.closed, c.suspended = true, true
 	for _, list := range c.scopes {
 		for _, s := range list {
 			if s.selects {
