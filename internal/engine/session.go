@@ -222,19 +222,18 @@ func (s *Session) Subscribed(sub *tree.Subscription, u *tree.Update) {
 	}
 	fits := s.queue.Push(m)
 	if u != nil {
-		full, _ := u.Messages(s.zlib)
-		fits = s.queue.PushValue(&sub.Stream, full)
+		fits = s.queue.PushValue(&sub.Stream, u.For(s.zlib).Value())
 	}
 	s.pushed(fits)
 }
 
 // Updated implements [tree.Sink].
 func (s *Session) Updated(sub *tree.Subscription, u *tree.Update) {
-	full, delta := u.Messages(s.zlib)
+	update := u.For(s.zlib)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		s.pushed(s.queue.PushUpdate(&sub.Stream, u.Version(), full, delta))
+		s.pushed(s.queue.PushUpdate(&sub.Stream, update))
 	}
 }
 

@@ -8,6 +8,14 @@ type Source interface {
 	Newest() (value *Message, version uint64)
 }
 
+// An Update is one change of a topic's value, as messages that are made when
+// first asked for and shared by all sessions.
+type Update interface {
+	Version() uint64
+	Value() *Message // sets the value
+	Delta() *Message // takes version-1 to version; nil if there is no point in it
+}
+
 // A Stream is the state of one subscription's updates in a session's queue.
 // It is guarded by the lock that guards the queue.
 type Stream struct {
@@ -95,21 +103,26 @@ func (q *Queue) End(s *Stream, m *Message) bool {
 // the stream holds already.
 func (q *Queue) PushValue(s *Stream, value *Message) bool { return q.push(entry{value, s}) }
 
-// PushUpdate appends an update that takes a topic from version-1 to version:
-// the delta if the client will hold the version before, else the value. delta
-// may be nil. An update that a conflated value already covers is left out.
-func (q *Queue) PushUpdate(s *Stream, version uint64, value, delta *Message) bool {
+// PushUpdate appends an update: the delta if the client will hold the version
+// before, else the value. An update that a conflated value already covers is
+// left out.
+func (q *Queue) PushUpdate(s *Stream, u Update) bool {
+	version := u.Version()
 	if version <= s.Held || s.ended {
 		return true
 	}
-	m := value
-	if delta != nil && s.Held == version-1 {
-		m = delta
-	}
+	follows := s.Held == version-1
 	s.Held = version
 	if q.conflating && s.Conflates && s.slot > q.sent && s.slot <= q.end && q.at(s.slot-1).stream == s {
-		q.replace(q.at(s.slot-1), value)
+		q.replace(q.at(s.slot-1), u.Value())
 		return q.within()
+	}
+	var m *Message
+	if follows {
+		m = u.Delta()
+	}
+	if m == nil {
+		m = u.Value()
 	}
 	if !q.push(entry{m, s}) {
 		return false

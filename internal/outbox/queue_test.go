@@ -21,6 +21,16 @@ func (s *source) Newest() (*Message, uint64) {
 	return update('v', s.id, s.version), s.version
 }
 
+// change is an update of the model.
+type change struct {
+	version      uint64
+	value, delta *Message
+}
+
+func (c change) Version() uint64 { return c.version }
+func (c change) Value() *Message { return c.value }
+func (c change) Delta() *Message { return c.delta }
+
 // update returns a message that a model client understands: a value ('v'), a
 // delta ('d'), the start ('s') or end ('e') of a stream, or something else ('x').
 func update(kind, id byte, version uint64) *Message {
@@ -110,7 +120,7 @@ func converge(seed uint64) error {
 				if !topic.retains || rnd.IntN(4) == 0 {
 					delta = nil
 				}
-				ok = q.PushUpdate(stream, topic.version, update('v', topic.id, topic.version), delta)
+				ok = q.PushUpdate(stream, change{topic.version, update('v', topic.id, topic.version), delta})
 			}
 		case op < 11 && stream == nil:
 			s := &Stream{Source: topic, Conflates: true, Held: topic.version}
@@ -214,7 +224,7 @@ func TestLimit(t *testing.T) {
 		fits := true
 		for range 100 {
 			topic.version++
-			fits = fits && q.PushUpdate(s, topic.version, update('v', 0, topic.version), nil)
+			fits = fits && q.PushUpdate(s, change{topic.version, update('v', 0, topic.version), nil})
 		}
 		if fits != conflates {
 			t.Errorf("%s: 100 updates fit in 8 messages: %v", name, fits)
@@ -241,10 +251,12 @@ func BenchmarkPushTake(b *testing.B) {
 	topic := &source{retains: true}
 	s := &Stream{Source: topic, Conflates: true}
 	m := update('v', 0, 1)
+	u := &change{value: m, delta: m}
 	var dst []*Message
 	b.ReportAllocs()
 	for i := range b.N {
-		q.PushUpdate(s, uint64(i+1), m, m)
+		u.version = uint64(i + 1)
+		q.PushUpdate(s, u)
 		dst = q.Take(dst[:0], 1<<16)
 	}
 }

@@ -17,9 +17,29 @@ const compressFrom = 1024
 // writers holds zlib writers by level; each is large.
 var writers [zlib.BestCompression + 1]sync.Pool
 
-// compressed returns the topic message with its content as one zlib stream
+// compressed is an Update for sessions that understand zlib. Each message is
+// compressed when the first of them needs it.
+type compressed Update
+
+func (u *compressed) Version() uint64 { return u.version }
+
+func (u *compressed) Value() *outbox.Message { return u.zFull.get(u.full, u.level) }
+
+func (u *compressed) Delta() *outbox.Message {
+	if u.delta == nil || u.delta.Len() < compressFrom {
+		return u.delta
+	}
+	return u.zDelta.get(u.delta, u.level)
+}
+
+func (l *lazily) get(m *outbox.Message, level int) *outbox.Message {
+	l.once.Do(func() { l.message = compress(m, level) })
+	return l.message
+}
+
+// compress returns the topic message with its content as one zlib stream
 // (02 section 3.3), or m itself when that is not smaller.
-func compressed(m *outbox.Message, level int) *outbox.Message {
+func compress(m *outbox.Message, level int) *outbox.Message {
 	var buf bytes.Buffer
 	buf.Write(m.Bytes()[:wire.TopicHeaderLen])
 	w, _ := writers[level].Get().(*zlib.Writer)

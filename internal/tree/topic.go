@@ -159,6 +159,7 @@ func (t *Topic) remove() ([]*Subscription, bool) {
 }
 
 // An Update is one change of a topic's value, encoded once for all subscribers.
+// It implements [outbox.Update] without compression.
 type Update struct {
 	version  uint64
 	retained bool // value is the topic's value until the next update
@@ -166,10 +167,14 @@ type Update struct {
 	full     *outbox.Message
 	delta    *outbox.Message // from version-1; nil: none, or not smaller
 
-	level    int // of compression; 0: never
-	compress sync.Once
-	zFull    *outbox.Message // full or delta, whichever compresses
-	zDelta   *outbox.Message
+	level         int // of compression; 0: never
+	zFull, zDelta lazily
+}
+
+// lazily is a message made at most once.
+type lazily struct {
+	once    sync.Once
+	message *outbox.Message
 }
 
 func newUpdate(t *Topic, value []byte) *Update {
@@ -200,21 +205,16 @@ var deltaScratch = sync.Pool{New: func() any { b := make([]byte, 0, 512); return
 // Version returns the number of the value that the update leads to.
 func (u *Update) Version() uint64 { return u.version }
 
-// Messages returns the update as a whole value and as a delta from the version
-// before it, which is nil when a delta would not be smaller. With zlib set they
-// are compressed where that makes them smaller.
-func (u *Update) Messages(zlib bool) (full, delta *outbox.Message) {
-	if !zlib || u.level == 0 {
-		return u.full, u.delta
+// Value returns the message that sets the whole value.
+func (u *Update) Value() *outbox.Message { return u.full }
+
+// Delta returns the message that leads there from the version before, or nil.
+func (u *Update) Delta() *outbox.Message { return u.delta }
+
+// For returns the update for sessions that understand zlib, or do not.
+func (u *Update) For(zlib bool) outbox.Update {
+	if zlib && u.level > 0 && u.full.Len() >= compressFrom {
+		return (*compressed)(u)
 	}
-	u.compress.Do(func() {
-		u.zFull, u.zDelta = u.full, u.delta
-		if u.full.Len() >= compressFrom {
-			u.zFull = compressed(u.full, u.level)
-		}
-		if u.delta != nil && u.delta.Len() >= compressFrom {
-			u.zDelta = compressed(u.delta, u.level)
-		}
-	})
-	return u.zFull, u.zDelta
+	return u
 }

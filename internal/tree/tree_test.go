@@ -56,7 +56,7 @@ func (p *picture) Updated(s *Subscription, u *Update) {
 	if !ok || p.ids[path] != s.Topic.ID() {
 		p.t.Errorf("update of %s without subscription", path)
 	}
-	if _, d := u.Messages(false); d != nil {
+	if d := u.Delta(); d != nil {
 		got, err := delta.Apply(nil, old, d.Bytes()[wire.TopicHeaderLen:], 1<<20)
 		if err != nil || !bytes.Equal(got, u.value) {
 			p.t.Errorf("%s: delta on %x gives %x, %v; want %x", path, old, got, err, u.value)
@@ -299,13 +299,12 @@ func TestCompression(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := tr.Get("a").latest.Load()
-	plain, _ := u.Messages(false)
-	small, _ := u.Messages(true)
+	plain, small := u.For(false).Value(), u.For(true).Value()
 	m, err := wire.ParseMessage(small.Bytes())
 	if err != nil || !m.Compressed || m.Topic != tr.Get("a").ID() || small.Len() >= plain.Len()/10 {
 		t.Errorf("compressed message of %d bytes of %d: %+v, %v", small.Len(), plain.Len(), m.Type, err)
 	}
-	if again, _ := u.Messages(true); again != small {
+	if u.For(true).Value() != small {
 		t.Error("an update is compressed more than once")
 	}
 }
