@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = `Advect is a real-time data server and its tools, compatible with the client SDKs of the Diffusion platform.
+
+Exit codes: 0 done, 1 failed, 2 mistake on the command line, in the environment or in the configuration file.`
+
+const serveHelp = `
+Clients connect to the path /diffusion, with WebSocket or HTTP polling. When the server accepts connections it prints
+one line for each listener to standard output:
+
+    advect: ready url=ws://127.0.0.1:8080/diffusion
+
+SIGTERM and SIGINT end it with exit code 0, after sessions got what was queued for them; a second signal ends it at
+once. The log goes to standard error.
+
+Each setting is a flag, an environment variable and a name in the configuration file, in this order of precedence:
+
+    advect serve --listen 127.0.0.1:9000 --max-message-size 64MiB
+    ADVECT_LISTEN=127.0.0.1:9000,[::1]:9000 advect serve
+    advect config print > advect.yaml && advect serve --config advect.yaml
+
+SIZE is a number of bytes, or one with a unit: KiB, MiB, GiB (powers of 1024), KB, MB, GB (powers of 1000). DURATION is
+a number with its unit, such as 500ms, 90s, 5m or 1h30m.
+`
+
+// newParser builds the parser of the command line.
+func newParser(std *streams) (*kong.Kong, error) {
+	return kong.New(new(cli),
+		kong.Name("advect"),
+		kong.Description(description),
+		kong.Writers(std.out, std.err),
+		kong.ConfigureHelp(kong.HelpOptions{
+			Compact: true, FlagsLast: true, WrapUpperBound: 120, ValueFormatter: explain,
+		}),
+		kong.PostBuild(bindEnvironment),
+		kong.Bind(std),
+	)
+}
+
+// envName is the environment variable of a setting.
+func envName(setting string) string {
+	return "ADVECT_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+}
+
+// bindEnvironment gives every setting of the server its environment variable,
+// wherever it is a flag.
+func bindEnvironment(k *kong.Kong) error {
+	names := make(map[string]bool)
+	for _, s := range describe(defaults()) {
+		names[s.Name] = true
+	}
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && names[flag.Name] {
+			flag.Envs = []string{envName(flag.Name)}
+			flag.Tag.Envs = flag.Envs
+		}
+		return next(nil)
+	})
+}
+
+// explain adds default and environment variable to the help of a flag.
+func explain(value *kong.Value) string {
+	var notes []string
+	for _, s := range describe(defaults()) {
+		if s.Name == value.Name {
+			notes = append(notes, "Default: "+s.DefaultText)
+		}
+	}
+	if value.HasDefault && value.Default != "" && len(notes) == 0 {
+		notes = append(notes, "Default: "+value.Default)
+	}
+	if len(value.Tag.Envs) > 0 {
+		notes = append(notes, "$"+strings.Join(value.Tag.Envs, ", $"))
+	}
+	if len(notes) == 0 {
+		return value.Help
+	}
+	return fmt.Sprintf("%s (%s)", strings.TrimSuffix(value.Help, "."), strings.Join(notes, "; "))
+}

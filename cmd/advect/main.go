@@ -1,0 +1,72 @@
+// Command advect is the Advect server and the tools around it. See
+// docs/cli.md, or run "advect --help".
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes, as docs/cli.md and the help promise them.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is the command tree.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Version versionCmd `cmd:"" help:"Show the version of this binary and of the protocol."`
+}
+
+// streams are the standard streams of a command.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// usageError is a mistake on the command line, in the environment or in the
+// configuration file, found before anything was started.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func main() {
+	os.Exit(run(os.Args[1:], &streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run does what the arguments say and returns the exit code.
+func run(args []string, std *streams) int {
+	parser, err := newParser(std)
+	if err != nil {
+		panic(err) // a mistake in the tags of cli
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(std.err, "advect: %v\n", err)
+		fmt.Fprintf(std.err, "Try: %s --help\n", named(err))
+		return exitUsage
+	}
+	err = command.Run(std)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(std.err, "advect: %v\n", err)
+	if errors.As(err, new(*usageError)) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// named returns the command that a mistake is about.
+func named(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context.Selected() != nil {
+		return parse.Context.Selected().FullPath()
+	}
+	return "advect"
+}

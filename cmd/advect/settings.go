@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+
+	"github.com/goccy/go-yaml"
+
+	"advect.dev/server"
+)
+
+// settings are what can be set on the command line, in the environment and in
+// the configuration file; nil is not set. Each field has the name of the field
+// of [config] that it sets, and its yaml tag is the name of the flag too. The
+// defaults are those of [defaults], never written down here; "shown" replaces
+// one that differs between machines.
+type settings struct {
+	Listen              []string `yaml:"listen" group:"Listeners" placeholder:"HOST:PORT" help:"Plain listeners for WebSocket and HTTP polling; port 0 takes a free one. Repeatable, or comma separated."`
+	TLSListen           *string  `yaml:"tls-listen" group:"Listeners" placeholder:"HOST:PORT" help:"TLS listener; empty for none."`
+	TLSCert             *string  `yaml:"tls-cert" group:"Listeners" placeholder:"FILE" help:"Certificate chain of the TLS listener, PEM. Read again when the file changes."`
+	TLSKey              *string  `yaml:"tls-key" group:"Listeners" placeholder:"FILE" help:"Key of tls-cert, PEM. Read again when the file changes."`
+	AllowStockPasswords *bool    `yaml:"allow-stock-passwords" group:"Listeners" help:"Listen beyond loopback although principals have the passwords that everybody knows. Only for closed test networks."`
+
+	DataDir    *string    `yaml:"data-dir" group:"Server" placeholder:"DIR" help:"Holds what outlives a restart; created when missing. Empty keeps it in memory, and it is gone when the server stops."`
+	ServerName *string    `yaml:"server-name" group:"Server" placeholder:"NAME" shown:"the host name" help:"What sessions see as $ServerName."`
+	LogLevel   *logLevel  `yaml:"log-level" group:"Server" placeholder:"debug|info|warn|error" help:"Least level that is logged, to standard error."`
+	LogFormat  *logFormat `yaml:"log-format" group:"Server" placeholder:"text|json" help:"Form of the log."`
+
+	PingPeriod           *duration `yaml:"ping-period" group:"Sessions" placeholder:"DURATION" help:"How often sessions are pinged. A client that has not answered by the next ping has lost its connection. 0 turns pings off."`
+	ReconnectKeepAlive   *duration `yaml:"reconnect-keep-alive" group:"Sessions" placeholder:"DURATION" help:"Longest that a session outlives its connection; a client may ask for less. 0 turns reconnection off."`
+	RecoveryMessages     *int      `yaml:"recovery-messages" group:"Sessions" placeholder:"N" help:"Messages kept for each session, after they were sent, for a reconnection without loss."`
+	RecoveryBytes        *size     `yaml:"recovery-bytes" group:"Sessions" placeholder:"SIZE" help:"Bytes of the messages kept for a reconnection, for each session."`
+	HandshakeTimeout     *duration `yaml:"handshake-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of each step from the connection to the session, and of the arrival of a polling client's request."`
+	PollHold             *duration `yaml:"poll-hold" group:"Sessions" placeholder:"DURATION" help:"How long a poll is held when there is nothing to send."`
+	PollTimeout          *duration `yaml:"poll-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a polling client may go without a poll before its connection counts as lost."`
+	DrainTimeout         *duration `yaml:"drain-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of a shutdown, in which sessions get what is queued for them."`
+
+	QueueMessages         *int  `yaml:"queue-messages" group:"Limits" placeholder:"N" help:"Messages that may wait to be sent to one session. A queue over a limit is conflated; if that does not help, the session is closed."`
+	QueueBytes            *size `yaml:"queue-bytes" group:"Limits" placeholder:"SIZE" help:"Bytes that may wait to be sent to one session."`
+	MaxMessageSize        *size `yaml:"max-message-size" group:"Limits" placeholder:"SIZE" help:"Largest message that a client may send; a larger one ends its session."`
+	MaxFetchSize          *size `yaml:"max-fetch-size" group:"Limits" placeholder:"SIZE" help:"Largest answer to a fetch; longer results are paged."`
+	MaxSessions           *int  `yaml:"max-sessions" group:"Limits" placeholder:"N" help:"Sessions in all, connected or not. 0 is no limit."`
+	MaxSessionsPerAddress *int  `yaml:"max-sessions-per-address" group:"Limits" placeholder:"N" help:"Sessions from one client address, connected or not. 0 is no limit."`
+	MaxHandshakes         *int  `yaml:"max-handshakes" group:"Limits" placeholder:"N" help:"Connections that have not yet become a session."`
+}
+
+// config is the effective configuration.
+type config struct {
+	server.Config
+	LogLevel  logLevel
+	LogFormat logFormat
+}
+
+// defaults are those of the server, with the little that the command line adds.
+func defaults() config {
+	cfg := config{Config: server.DefaultConfig(), LogLevel: logLevel(slog.LevelInfo), LogFormat: "text"}
+	cfg.DataDir = "./advect-data"
+	return cfg
+}
+
+// A setting is one setting as help, `config print` and the documents show it.
+type setting struct {
+	Name, Group, Unit, Help string
+	Default                 any // a value of the type in config
+	DefaultText             string
+	Value                   any
+}
+
+// describe returns all settings in their order, with the values of cfg.
+func describe(cfg config) []setting {
+	base := defaults()
+	var list []setting
+	t := reflect.TypeFor[settings]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		s := setting{
+			Name: f.Tag.Get("yaml"), Group: f.Tag.Get("group"), Unit: f.Tag.Get("placeholder"), Help: f.Tag.Get("help"),
+			Default: member(&base, f).Interface(), Value: member(&cfg, f).Interface(),
+		}
+		if s.Unit == "" {
+			s.Unit = "true|false"
+		}
+		if s.DefaultText = f.Tag.Get("shown"); s.DefaultText == "" {
+			s.DefaultText = text(s.Default)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// text is a value as a user would write it.
+func text(v any) string {
+	switch v := v.(type) {
+	case []string:
+		if len(v) == 1 {
+			return v[0]
+		}
+	case string:
+		if v == "" {
+			return "none"
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// member returns the field of cfg that a field of settings sets, converted to
+// the type in which a user writes it.
+func member(cfg *config, f reflect.StructField) reflect.Value {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return reflect.ValueOf(cfg).Elem().FieldByName(f.Name).Convert(t)
+}
+
+// apply changes what is set.
+func (s *settings) apply(cfg *config) {
+	from, to := reflect.ValueOf(s).Elem(), reflect.ValueOf(cfg).Elem()
+	for i := range from.NumField() {
+		v, target := from.Field(i), to.FieldByName(from.Type().Field(i).Name)
+		if v.IsNil() {
+			continue
+		}
+		if v.Kind() == reflect.Pointer {
+			v = v.Elem()
+		}
+		target.Set(v.Convert(target.Type()))
+	}
+}
+
+// load returns the effective configuration: what s holds, from the command line
+// and the environment, before the file, if one is named, before the defaults.
+func (s *settings) load(file string) (config, error) {
+	cfg := defaults()
+	if file != "" {
+		var set settings
+		if err := readFile(file, &set); err != nil {
+			return cfg, &usageError{err}
+		}
+		set.apply(&cfg)
+	}
+	s.apply(&cfg)
+	if err := cfg.Validate(); err != nil {
+		return cfg, &usageError{fmt.Errorf("configuration: %w", err)}
+	}
+	return cfg, nil
+}
+
+// readFile reads a configuration file. Its errors quote the line at fault.
+func readFile(name string, set *settings) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if err := yaml.UnmarshalWithOptions(data, set, yaml.Strict()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
