@@ -1,0 +1,42 @@
+// Package delta makes and applies binary deltas: byte strings that say how to
+// make a new value from an old one, whatever the data type (protocol 11).
+//
+// [Append] and [Diff] make deltas, [Apply] applies them. The package is pure:
+// no I/O, no goroutines, safe for concurrent use. It reads and writes the few
+// CBOR heads that a delta needs by itself.
+//
+// # Format
+//
+//	delta        bytes                              effect
+//	no change    f6, and nothing else               the value stays
+//	insert       CBOR byte string                   its content is output
+//	copy         CBOR uint start, CBOR uint length  old[start:start+length] is output
+//	(no bytes)                                      the new value is empty
+//
+// Inserts and copies follow each other to the end of the delta; there is no
+// count, length or checksum. A bad delta is not always noticed by the receiving
+// client and then silently corrupts its data, so the sender must know exactly
+// which bytes the receiver holds.
+//
+// # How deltas are found
+//
+// The common prefix and suffix are stripped; what lies between is walked in
+// step. At each difference a furthest-reaching edit search, the kernel of Myers'
+// algorithm, looks for the nearest place where a match is long enough to be
+// worth a copy, and there the walk goes on. Nothing is kept of the path: shorter
+// matches inside an edit would cost more than they save. The cost of the search
+// is the square of the size of one edit, not of all edits together, which is
+// what makes scattered changes cheap: five changed rows of a 4 KB CBOR document
+// take 1.5 µs, and the same as text 3 µs, where one search over the whole
+// distance of some 60 edited bytes alone visits 3600 diagonals.
+//
+// When the walk goes nowhere (an edit of more than 32 bytes) or makes a delta
+// that is not small, blocks of new are looked up in a hash index of old, taken
+// at regular strides, and the walk is done again in the gaps between them. That
+// finds moved blocks and windows that slide. Over updates of market data
+// documents the deltas are 0 to 5 % longer than the shortest there are; where
+// rows come in it is up to 40 %, as parts of a new row are not searched for in
+// other rows once the delta is small. Each pass gives up after work in
+// proportion to the lengths of the values, so hostile pairs cost no more than
+// large ones.
+package delta
