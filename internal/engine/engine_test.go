@@ -1,0 +1,376 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/security"
+	"advect.dev/internal/service"
+	"advect.dev/internal/topic"
+	"advect.dev/internal/tree"
+	"advect.dev/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeConn is a connection that takes messages when the test does.
+type fakeConn struct{ closed, finished atomic.Bool }
+
+func (c *fakeConn) Wake()   {}
+func (c *fakeConn) Finish() { c.finished.Store(true) }
+func (c *fakeConn) Close()  { c.closed.Store(true) }
+
+func newEngine(t testing.TB, change func(*Config)) *Engine {
+	principals, err := security.OpenStore("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Tree: tree.New(), Principals: principals, Policy: security.StockPolicy(), Log: slog.New(slog.DiscardHandler),
+		ServerName: "test", KeepAlive: time.Minute, HandshakeTimeout: time.Second,
+		Queue:          outbox.Limits{Messages: 1000, Bytes: 1 << 20, RecoveryMessages: 100, RecoveryBytes: 1 << 20},
+		MaxMessageSize: 1 << 20, MaxResultSize: 1 << 20,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	e := New(cfg)
+	t.Cleanup(e.Close)
+	return e
+}
+
+var here = Peer{Addr: netip.MustParseAddr("127.0.0.1"), Transport: WebSocket}
+
+func request(principal string) wire.ConnectRequest {
+	q := wire.ConnectRequest{Type: "WB", Version: wire.Version, Capabilities: 10, ReconnectTimeout: time.Minute}
+	if principal != "" {
+		q.Principal, q.Named, q.Credentials = principal, true, wire.Password("password")
+	}
+	return q
+}
+
+func connect(t testing.TB, e *Engine, principal string) (*Session, *fakeConn) {
+	t.Helper()
+	conn := &fakeConn{}
+	res, s := e.Connect(context.Background(), request(principal), here, conn)
+	if s == nil {
+		t.Fatalf("connect as %q: %v", principal, res.Code)
+	}
+	return s, conn
+}
+
+// call sends a request and returns the answer to it.
+func call(t testing.TB, s *Session, conn Conn, frame []byte) wire.Message {
+	t.Helper()
+	if err := s.Receive(conn, frame); err != nil {
+		t.Fatalf("receive %x: %v", frame, err)
+	}
+	messages, _ := s.Take(conn, nil, 1<<20)
+	for _, m := range messages {
+		if p, err := wire.ParseMessage(m.Bytes()); err == nil && (p.Type == wire.TypeResponse || p.Type == wire.TypeError) {
+			return p
+		}
+	}
+	t.Fatalf("no answer to %x among %d messages", frame, len(messages))
+	return wire.Message{}
+}
+
+// TestPermissions tries every service as every stock principal and compares what
+// happens with the roles of ../../docs/security.md.
+func TestPermissions(t *testing.T) {
+	spec := topic.Specification{Type: topic.String}
+	text := []byte{0x61, 'x'}
+	requests := map[string][]byte{
+		"subscribe":            service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?a//"}),
+		"subscribe reserved":   service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?Diffusion//"}),
+		"unsubscribe":          service.Unsubscribe.AppendRequest(nil, 1, service.Selection{Selector: "?a//"}),
+		"unsubscribe all":      service.UnsubscribeAll.AppendRequest(nil, 1, "?a//"),
+		"fetch":                service.FetchQuery.AppendRequest(nil, 1, service.Query{Selector: "?a//"}),
+		"fetch reserved":       service.FetchQuery.AppendRequest(nil, 1, service.Query{Selector: ">Diffusion/x"}),
+		"add":                  service.TopicAdd.AppendRequest(nil, 1, service.AddRequest{Path: "new", Specification: spec}),
+		"remove":               service.TopicRemoval.AppendRequest(nil, 1, "none"),
+		"set":                  service.SetTopic.AppendRequest(nil, 1, service.SetRequest{Path: "a", Type: topic.String, Value: text}),
+		"add and set":          service.AddAndSetTopic.AppendRequest(nil, 1, service.AddAndSetRequest{Path: "a", Specification: spec, Value: text}),
+		"ping":                 service.UserPing.AppendRequest(nil, 1, service.Empty{}),
+		"system ping":          service.SystemPing.AppendRequest(nil, 1, service.Empty{}),
+		"own properties":       service.GetOwnSessionProperties.AppendRequest(nil, 1, service.Empty{}),
+		"global permissions":   service.ListGlobalPermissions.AppendRequest(nil, 1, service.Empty{}),
+		"path permissions":     service.ListPathPermissions.AppendRequest(nil, 1, "a"),
+		"change principal":     service.ChangePrincipal.AppendRequest(nil, 1, service.PrincipalRequest{Principal: "nobody"}),
+		"re-authenticate":      service.ReAuthenticate.AppendRequest(nil, 1, service.ReAuthenticateRequest{PrincipalRequest: service.PrincipalRequest{Principal: "nobody"}}),
+		"close unknown client": service.CloseClient.AppendRequest(nil, 1, service.SessionRequest{}),
+	}
+	denied := map[string][]string{ // to whom
+		"add":                  {"", "client", "operator"},
+		"set":                  {"", "client", "operator"},
+		"add and set":          {"", "client", "operator"},
+		"subscribe reserved":   {"", "client", "control"},
+		"fetch reserved":       {"", "client", "control"},
+		"close unknown client": {"", "client", "operator"},
+	}
+	e := newEngine(t, nil)
+	if _, err := e.cfg.Tree.Add("a", spec); err != nil {
+		t.Fatal(err)
+	}
+	tried := map[int32]bool{}
+	for _, principal := range []string{"", "client", "control", "operator", "admin"} {
+		for name, frame := range requests {
+			s, conn := connect(t, e, principal)
+			m, _ := wire.ParseMessage(frame)
+			tried[m.Service] = true
+			answer := call(t, s, conn, frame)
+			got := answer.Type == wire.TypeError && answer.Error.Code == wire.CodeAccessDenied
+			want := false
+			for _, d := range denied[name] {
+				want = want || d == principal
+			}
+			if got != want {
+				t.Errorf("%s as %q: denied %v, want %v (%v)", name, principal, got, want, answer.Error)
+			}
+			if answer.Type == wire.TypeError && !got && answer.Error.Code != wire.CodeNoSuchSession {
+				t.Errorf("%s as %q: %v", name, principal, answer.Error)
+			}
+		}
+	}
+	for id := range e.handlers {
+		if !tried[id] {
+			t.Errorf("service %d is served and not tried here", id)
+		}
+	}
+}
+
+func TestUnknownServiceAndBadBody(t *testing.T) {
+	e := newEngine(t, nil)
+	s, conn := connect(t, e, "control")
+	for name, c := range map[string]struct {
+		frame []byte
+		code  wire.ErrorCode
+	}{
+		"unknown service": {wire.AppendRequest(nil, 1000, 3), wire.CodeUnsupported},
+		"truncated body":  {append(wire.AppendRequest(nil, service.Subscribe.ID, 3), 9, '?'), wire.CodeInvalidData},
+		"bad selector":    {service.Subscribe.AppendRequest(nil, 3, service.Selection{Selector: "?["}), wire.CodeInvalidData},
+		"reserved scope":  {service.Subscribe.AppendRequest(nil, 3, service.Selection{Selector: "a", Scope: "$x"}), wire.CodeInvalidData},
+	} {
+		if m := call(t, s, conn, c.frame); m.Error.Code != c.code || m.Conversation != 3 {
+			t.Errorf("%s: got %+v, want code %d", name, m, c.code)
+		}
+	}
+	if err := s.Receive(conn, wire.AppendRequest(nil, 1000, 0)); err != nil {
+		t.Error(err)
+	}
+	if m, _ := s.Take(conn, nil, 1<<20); len(m) != 0 {
+		t.Error("a one-way request was answered")
+	}
+}
+
+func TestViolations(t *testing.T) {
+	for name, frame := range map[string][]byte{
+		"empty":         {},
+		"unknown type":  {1, 2, 3},
+		"encoding bits": {0x80, 56, 1},
+		"topic value":   {4, 0, 0, 0, 1, 0xf6},
+		"abort":         {28},
+		"truncated":     {0, 0x80},
+	} {
+		e := newEngine(t, nil)
+		s, conn := connect(t, e, "")
+		if err := s.Receive(conn, frame); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		m, end := s.Take(conn, nil, 1<<20)
+		if !end || len(m) != 1 || m[0].Bytes()[0] != byte(wire.TypeAbort) || s.reason != InvalidInboundMessage {
+			t.Errorf("%s: end %v, %d messages, reason %v", name, end, len(m), s.reason)
+		}
+	}
+}
+
+// TestWindow checks that a session outlives its connection for its window and no
+// longer, and that the smaller of both sides' wishes decides.
+func TestWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t, func(c *Config) { c.KeepAlive = 30 * time.Second })
+		s, conn := connect(t, e, "")
+		back := request("")
+		back.Token, back.OldestClient, back.LastServer = s.Token(), 1, 0
+		s.Lost(conn, ConnectionLost)
+		time.Sleep(29 * time.Second)
+		second := &fakeConn{}
+		if res, _ := e.Connect(context.Background(), back, here, second); res.Code != wire.Reconnected || res.NextClient != 1 {
+			t.Fatalf("within the window: %+v", res)
+		}
+		s.Lost(conn, ConnectionLost) // the first connection is history
+		s.Lost(second, ConnectionLost)
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if res, _ := e.Connect(context.Background(), back, here, &fakeConn{}); res.Code != wire.UnknownSession || e.Sessions() != 0 {
+			t.Errorf("after the window: %v, %d sessions", res.Code, e.Sessions())
+		}
+	})
+}
+
+func TestPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t, func(c *Config) { c.PingPeriod = 10 * time.Second })
+		s, conn := connect(t, e, "")
+		pings := 0
+		for range 50 { // a client that answers within a second
+			time.Sleep(time.Second)
+			messages, _ := s.Take(conn, nil, 1<<20)
+			for _, m := range messages {
+				p, _ := wire.ParseMessage(m.Bytes())
+				if p.Service != service.SystemPing.ID || p.Conversation == 0 {
+					t.Fatalf("got %+v", p)
+				}
+				if err := s.Receive(conn, wire.AppendResponse(nil, p.Conversation)); err != nil {
+					t.Fatal(err)
+				}
+				pings++
+			}
+		}
+		if pings < 5 || pings > 6 {
+			t.Errorf("%d pings in 50 s with a period of 10 s", pings)
+		}
+		time.Sleep(20 * time.Second) // and then does not
+		synctest.Wait()
+		if !conn.closed.Load() || e.Sessions() != 1 {
+			t.Errorf("silent client: connection closed %v, %d sessions", conn.closed.Load(), e.Sessions())
+		}
+	})
+}
+
+// TestJavaScriptDefect follows 03 section 4.4: a client that re-sent messages
+// after a 105 cannot stand another.
+func TestJavaScriptDefect(t *testing.T) {
+	ping := func(cid int64) []byte { return service.UserPing.AppendRequest(nil, cid, service.Empty{}) }
+	for name, c := range map[string]struct {
+		first []byte // what arrives first after the 105
+		then  wire.ResponseCode
+	}{
+		"nothing re-sent":            {ping(9), wire.Reconnected}, // an outage uses up an id
+		"the next conversation":      {ping(8), wire.ReconnectedWithLoss},
+		"a conversation seen before": {ping(7), wire.ReconnectedWithLoss},
+	} {
+		e := newEngine(t, nil)
+		s, conn := connect(t, e, "")
+		call(t, s, conn, ping(7))
+		q := request("")
+		q.Token, q.OldestClient, q.LastServer = s.Token(), 1, 1
+		second := &fakeConn{}
+		if res, _ := e.Connect(context.Background(), q, here, second); res.Code != wire.Reconnected {
+			t.Fatalf("%s: first reconnection %v", name, res.Code)
+		}
+		call(t, s, second, c.first)
+		q.LastServer = 2
+		if res, _ := e.Connect(context.Background(), q, here, &fakeConn{}); res.Code != c.then {
+			t.Errorf("%s: second reconnection %v, want %v", name, res.Code, c.then)
+		}
+	}
+}
+
+func TestLimitsOnSessions(t *testing.T) {
+	e := newEngine(t, func(c *Config) { c.MaxPerAddress = 2; c.MaxSessions = 3 })
+	connect(t, e, "")
+	s, conn := connect(t, e, "")
+	for _, c := range []struct {
+		address string
+		want    wire.ResponseCode
+	}{{"127.0.0.1", wire.LicenceExceeded}, {"127.0.0.2", wire.OK}, {"127.0.0.3", wire.LicenceExceeded}} {
+		p := Peer{Addr: netip.MustParseAddr(c.address)}
+		if res, _ := e.Connect(context.Background(), request(""), p, &fakeConn{}); res.Code != c.want {
+			t.Errorf("from %s: %v, want %v", c.address, res.Code, c.want)
+		}
+	}
+	if err := s.Receive(conn, []byte{byte(wire.TypeCloseRequest)}); err != nil {
+		t.Fatal(err)
+	}
+	e.finished.Wait()
+	if res, _ := e.Connect(context.Background(), request(""), here, &fakeConn{}); res.Code != wire.OK {
+		t.Errorf("after one session closed: %v", res.Code)
+	}
+	wrong := request("control")
+	wrong.Credentials = wire.Password("guess")
+	e.cfg.MaxSessions = 0
+	e.cfg.MaxPerAddress = 0
+	for range 2 { // a refused connection leaves no count behind
+		if res, _ := e.Connect(context.Background(), wrong, here, &fakeConn{}); res.Code != wire.AuthenticationFailed {
+			t.Errorf("wrong password: %v", res.Code)
+		}
+	}
+	if n := e.byAddress[here.Addr]; n != 2 {
+		t.Errorf("%d sessions counted for the address, want 2", n)
+	}
+}
+
+// FuzzReceive feeds frames to a session: it answers, ends, or both, and another
+// session goes on.
+func FuzzReceive(f *testing.F) {
+	for _, s := range []string{"a", "?a//", "*.*", "#?a//////>b"} {
+		f.Add(service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: s}))
+		f.Add(service.TopicRemoval.AppendRequest(nil, 1, service.Text(s)))
+		f.Add(service.FetchQuery.AppendRequest(nil, 1, service.Query{Selector: s, Types: service.AllTypes, Limit: 10, MaxResultSize: 1 << 20}))
+	}
+	spec := topic.Specification{Type: topic.JSON}
+	f.Add(service.TopicAdd.AppendRequest(nil, 2, service.AddRequest{Path: "a/b", Specification: spec}))
+	f.Add(service.AddAndSetTopic.AppendRequest(nil, 2, service.AddAndSetRequest{Path: "a/b", Specification: spec, Value: []byte{1}}))
+	f.Add([]byte{29})
+	f.Add([]byte{6, 1})
+	e := newEngine(f, nil)
+	other, otherConn := connect(f, e, "")
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		s, conn := connect(t, e, "admin")
+		err := s.Receive(conn, frame)
+		_, end := s.Take(conn, nil, 1<<20)
+		if err != nil && !errors.Is(err, errNotCurrent) && !end {
+			t.Errorf("error %v and the session goes on", err)
+		}
+		s.Close(ClosedByClient)
+		if m := call(t, other, otherConn, service.UserPing.AppendRequest(nil, 1, service.Empty{})); m.Type != wire.TypeResponse {
+			t.Errorf("another session got %v", m.Type)
+		}
+	})
+}
+
+// BenchmarkFanOut is a set that reaches n sessions, without their transports.
+func BenchmarkFanOut(b *testing.B) {
+	for _, n := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			e := newEngine(b, nil)
+			type client struct {
+				s *Session
+				c *fakeConn
+			}
+			clients := make([]client, n)
+			for i := range clients {
+				s, c := connect(b, e, "")
+				clients[i] = client{s, c}
+				call(b, s, c, service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "a"}))
+			}
+			spec := topic.Specification{Type: topic.Binary}
+			values := [2][]byte{make([]byte, 128), make([]byte, 128)}
+			values[1][64] = 1
+			var taken []*outbox.Message
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.cfg.Tree.AddAndSet("a", spec, values[i&1], &service.Constraint{}); err != nil {
+					b.Fatal(err)
+				}
+				for _, c := range clients {
+					taken, _ = c.s.Take(c.c, taken[:0], 1<<16)
+				}
+				i++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
+		})
+	}
+}
