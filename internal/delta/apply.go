@@ -37,7 +37,8 @@ func Apply(dst, old, delta []byte, max int) ([]byte, error) {
 		return append(dst, old...), nil
 	}
 	total := 0
-	for r := (reader{old: old, delta: delta}); ; {
+	r := reader{old: old, delta: delta}
+	for {
 		part, err := r.next()
 		if err != nil {
 			return dst, err
@@ -51,7 +52,8 @@ func Apply(dst, old, delta []byte, max int) ([]byte, error) {
 		total += len(part)
 	}
 	dst = slices.Grow(dst, total)
-	for r := (reader{old: old, delta: delta}); ; {
+	r = reader{old: old, delta: delta}
+	for {
 		part, err := r.next()
 		if part == nil || err != nil {
 			return dst, err // the first pass has seen to it that err is nil

@@ -74,7 +74,8 @@ func TestAppendKeepsToTheLimit(t *testing.T) {
 	}
 }
 
-// raceEnabled says that sync.Pool drops what it is given at random.
+// raceEnabled says that the race detector is on: then sync.Pool drops items at
+// random and slices.Grow allocates twice, so that allocations say nothing.
 var raceEnabled bool
 
 func TestAppendAllocatesNothing(t *testing.T) {
@@ -82,7 +83,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	dst := make([]byte, 0, 4096)
 	for _, p := range append(doc[:4:4], pair{"one byte", doc[0].old, flip(doc[0].old, 700)}) {
 		Append(dst, p.old, p.new, len(p.new)) // fills the pool
-		if n := testing.AllocsPerRun(100, func() { Append(dst, p.old, p.new, len(p.new)) }); n >= 1 && !raceEnabled {
+		if n := testing.AllocsPerRun(100, func() { Append(dst, p.old, p.new, len(p.new)) }); n > 0 && !raceEnabled {
 			t.Errorf("%s: %v allocations", p.name, n)
 		}
 	}

@@ -26,14 +26,15 @@
 // worth a copy, and there the walk goes on. Nothing is kept of the path: shorter
 // matches inside an edit would cost more than they save. The cost of the search
 // is the square of the size of one edit, not of all edits together, which is
-// what makes scattered changes cheap: five changed rows of a 4 KB CBOR document
-// take 1.5 µs, and the same as text 3 µs, where one search over the whole
-// distance of some 60 edited bytes alone visits 3600 diagonals.
+// what makes scattered changes cheap: for five changed rows in a document of
+// 4 KB it takes 1.3 µs (CBOR) and 2.4 µs (JSON text), where one search over the
+// whole distance of 36 and 57 edits takes 17 µs and 36 µs.
 //
 // When the walk goes nowhere (an edit of more than 32 bytes) or makes a delta
 // that is not small, blocks of new are looked up in a hash index of old, taken
 // at regular strides, and the walk is done again in the gaps between them. That
-// finds moved blocks and windows that slide. Over updates of market data
+// finds moved blocks and windows that slide; it comes second because a row looks
+// much like the next, so that nearness is the better guide. Over updates of market data
 // documents the deltas are 0 to 5 % longer than the shortest there are; where
 // rows come in it is up to 40 %, as parts of a new row are not searched for in
 // other rows once the delta is small. Each pass gives up after work in

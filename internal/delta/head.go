@@ -57,25 +57,22 @@ func readHead(b []byte) (h head, ok bool) {
 	if len(b) == 0 {
 		return head{}, false
 	}
-	h.major, h.size = b[0]>>5, 1
-	info := b[0] & 31
-	switch {
+	h = head{major: b[0] >> 5, size: 1}
+	switch info := b[0] & 31; {
 	case info < 24:
 		h.arg = uint64(info)
-		return h, true
+	case info == 24 && len(b) >= 2:
+		h.arg, h.size = uint64(b[1]), 2
+	case info == 25 && len(b) >= 3:
+		h.arg, h.size = uint64(binary.BigEndian.Uint16(b[1:])), 3
+	case info == 26 && len(b) >= 5:
+		h.arg, h.size = uint64(binary.BigEndian.Uint32(b[1:])), 5
+	case info == 27 && len(b) >= 9:
+		h.arg, h.size = binary.BigEndian.Uint64(b[1:]), 9
 	case info == 31:
 		h.open = true
-		return h, true
-	case info > 27:
+	default:
 		return head{}, false
 	}
-	width := 1 << (info - 24)
-	if len(b) < 1+width {
-		return head{}, false
-	}
-	for _, c := range b[1 : 1+width] {
-		h.arg = h.arg<<8 | uint64(c)
-	}
-	h.size += width
 	return h, true
 }
