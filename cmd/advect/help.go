@@ -37,8 +37,9 @@ func newParser(std *streams) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Writers(std.out, std.err),
 		kong.ConfigureHelp(kong.HelpOptions{
-			Compact: true, FlagsLast: true, WrapUpperBound: 120, ValueFormatter: explain,
+			Compact: true, FlagsLast: true, WrapUpperBound: 120,
 		}),
+		kong.ValueFormatter(explain),
 		kong.PostBuild(bindEnvironment),
 		kong.Bind(std),
 	)
@@ -84,3 +85,19 @@ func explain(value *kong.Value) string {
 	}
 	return fmt.Sprintf("%s (%s)", strings.TrimSuffix(value.Help, "."), strings.Join(notes, "; "))
 }
+
+const configHelp = `
+Takes what serve takes, from the same flags, environment and file, and starts nothing:
+
+    advect config print > advect.yaml
+    advect config print --config advect.yaml --format json | jq '."queue-bytes".value'
+`
+
+const passwdHelp = `
+Asks for the new password twice and writes it, hashed, to the data directory of the server. A running server takes it
+over; sessions that are open stay open. The directory is created when missing, so that passwords can be changed
+before the first start:
+
+    advect passwd admin
+    advect passwd control --stdin < control.password
+`

@@ -20,6 +20,8 @@ const (
 // cli is the command tree.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Passwd  passwdCmd  `cmd:"" help:"Change the password of a principal."`
+	Config  configCmd  `cmd:"" help:"Show the settings of the server."`
 	Version versionCmd `cmd:"" help:"Show the version of this binary and of the protocol."`
 }
 

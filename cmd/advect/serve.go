@@ -17,7 +17,7 @@ import (
 )
 
 type serveCmd struct {
-	Config   string `type:"path" placeholder:"FILE" env:"ADVECT_CONFIG" help:"YAML file with settings; the names are those of the flags."`
+	Config   string   `type:"path" placeholder:"FILE" env:"ADVECT_CONFIG" help:"YAML file with settings; the names are those of the flags."`
 	Settings settings `embed:""`
 }
 

@@ -3,10 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"reflect"
-
-	"github.com/goccy/go-yaml"
 
 	"advect.dev/server"
 )
@@ -28,14 +25,14 @@ type settings struct {
 	LogLevel   *logLevel  `yaml:"log-level" group:"Server" placeholder:"debug|info|warn|error" help:"Least level that is logged, to standard error."`
 	LogFormat  *logFormat `yaml:"log-format" group:"Server" placeholder:"text|json" help:"Form of the log."`
 
-	PingPeriod           *duration `yaml:"ping-period" group:"Sessions" placeholder:"DURATION" help:"How often sessions are pinged. A client that has not answered by the next ping has lost its connection. 0 turns pings off."`
-	ReconnectKeepAlive   *duration `yaml:"reconnect-keep-alive" group:"Sessions" placeholder:"DURATION" help:"Longest that a session outlives its connection; a client may ask for less. 0 turns reconnection off."`
-	RecoveryMessages     *int      `yaml:"recovery-messages" group:"Sessions" placeholder:"N" help:"Messages kept for each session, after they were sent, for a reconnection without loss."`
-	RecoveryBytes        *size     `yaml:"recovery-bytes" group:"Sessions" placeholder:"SIZE" help:"Bytes of the messages kept for a reconnection, for each session."`
-	HandshakeTimeout     *duration `yaml:"handshake-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of each step from the connection to the session, and of the arrival of a polling client's request."`
-	PollHold             *duration `yaml:"poll-hold" group:"Sessions" placeholder:"DURATION" help:"How long a poll is held when there is nothing to send."`
-	PollTimeout          *duration `yaml:"poll-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a polling client may go without a poll before its connection counts as lost."`
-	DrainTimeout         *duration `yaml:"drain-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of a shutdown, in which sessions get what is queued for them."`
+	PingPeriod         *duration `yaml:"ping-period" group:"Sessions" placeholder:"DURATION" help:"How often sessions are pinged. A client that has not answered by the next ping has lost its connection. 0 turns pings off."`
+	ReconnectKeepAlive *duration `yaml:"reconnect-keep-alive" group:"Sessions" placeholder:"DURATION" help:"Longest that a session outlives its connection; a client may ask for less. 0 turns reconnection off."`
+	RecoveryMessages   *int      `yaml:"recovery-messages" group:"Sessions" placeholder:"N" help:"Messages kept for each session, after they were sent, for a reconnection without loss."`
+	RecoveryBytes      *size     `yaml:"recovery-bytes" group:"Sessions" placeholder:"SIZE" help:"Bytes of the messages kept for a reconnection, for each session."`
+	HandshakeTimeout   *duration `yaml:"handshake-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of each step from the connection to the session, and of the arrival of a polling client's request."`
+	PollHold           *duration `yaml:"poll-hold" group:"Sessions" placeholder:"DURATION" help:"How long a poll is held when there is nothing to send."`
+	PollTimeout        *duration `yaml:"poll-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a polling client may go without a poll before its connection counts as lost."`
+	DrainTimeout       *duration `yaml:"drain-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of a shutdown, in which sessions get what is queued for them."`
 
 	QueueMessages         *int  `yaml:"queue-messages" group:"Limits" placeholder:"N" help:"Messages that may wait to be sent to one session. A queue over a limit is conflated; if that does not help, the session is closed."`
 	QueueBytes            *size `yaml:"queue-bytes" group:"Limits" placeholder:"SIZE" help:"Bytes that may wait to be sent to one session."`
@@ -135,8 +132,8 @@ func (s *settings) apply(cfg *config) {
 func (s *settings) load(file string) (config, error) {
 	cfg := defaults()
 	if file != "" {
-		var set settings
-		if err := readFile(file, &set); err != nil {
+		set, err := readFile(file)
+		if err != nil {
 			return cfg, &usageError{err}
 		}
 		set.apply(&cfg)
@@ -146,16 +143,4 @@ func (s *settings) load(file string) (config, error) {
 		return cfg, &usageError{fmt.Errorf("configuration: %w", err)}
 	}
 	return cfg, nil
-}
-
-// readFile reads a configuration file. Its errors quote the line at fault.
-func readFile(name string, set *settings) error {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	if err := yaml.UnmarshalWithOptions(data, set, yaml.Strict()); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }

@@ -59,8 +59,12 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the duration without units that are zero.
+// String returns the duration without units that are zero, and in seconds below
+// two minutes.
 func (d duration) String() string {
+	if v := time.Duration(d); v%time.Second == 0 && v < 2*time.Minute {
+		return strconv.Itoa(int(v/time.Second)) + "s"
+	}
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
