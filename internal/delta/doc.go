@@ -30,14 +30,15 @@
 // 4 KB it takes 1.3 µs (CBOR) and 2.4 µs (JSON text), where one search over the
 // whole distance of 36 and 57 edits takes 17 µs and 36 µs.
 //
-// When the walk goes nowhere (an edit of more than 32 bytes) or makes a delta
-// that is not small, blocks of new are looked up in a hash index of old, taken
-// at regular strides, and the walk is done again in the gaps between them. That
-// finds moved blocks and windows that slide; it comes second because a row looks
-// much like the next, so that nearness is the better guide. Over updates of market data
-// documents the deltas are 0 to 5 % longer than the shortest there are; where
-// rows come in it is up to 40 %, as parts of a new row are not searched for in
-// other rows once the delta is small. Each pass gives up after work in
-// proportion to the lengths of the values, so hostile pairs cost no more than
-// large ones.
+// When the walk goes nowhere (an edit of more than 32 bytes), or as soon as it
+// makes a delta that is not small, blocks of new are looked up in a hash index
+// of old, taken at regular strides, and the walk is done again in the gaps
+// between them. That finds moved blocks and windows that slide. Not waiting for
+// the first walk to end makes a sliding window of 5 KB take 6 µs, not 50.
+//
+// Over updates of market data documents the deltas are 0 to 5 % longer than the
+// shortest there are. Where rows come in, or all is new, they are 10 to 40 %
+// longer, as not every piece of a new row is looked for in the other rows. Each
+// pass gives up after work in proportion to the lengths of the values: a hostile
+// pair costs more for each byte, but a bounded amount.
 package delta
