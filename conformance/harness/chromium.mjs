@@ -1,5 +1,5 @@
-// Drives headless Chromium. Every run has a browser context of its own: contexts share no
-// connection pool, and long polling would otherwise use up the six connections per host.
+// Drives headless Chromium. Runs at the same time have browser contexts of their own: contexts share
+// no connection pool, and long polling would otherwise use up the six connections per host.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -10,6 +10,8 @@ import { HOST_METHODS } from './host.mjs';
 const FINDER = fileURLToPath(new URL('../../scripts/chromium', import.meta.url));
 
 export class Chromium {
+  #idle = [];
+
   static async start(pageURL) {
     const driver = new Chromium();
     const { stdout } = await promisify(execFile)(FINDER);
@@ -24,38 +26,42 @@ export class Chromium {
     return driver;
   }
 
-  // Opens the page in a fresh context with `host` behind it.
-  async open(host, { trustsPrivateAuthority = false } = {}) {
-    const context = await this.browser.newContext({ ignoreHTTPSErrors: trustsPrivateAuthority });
+  // Opens the page in a fresh context. Calls from the page go to `opened.host`.
+  async open(host) {
+    const context = await this.browser.newContext({ ignoreHTTPSErrors: true });
     try {
       const page = await context.newPage();
-      const messages = [];
-      page.on('pageerror', (error) => messages.push(String(error)));
+      const opened = { host, page, messages: [], close: () => context.close() };
+      page.on('pageerror', (error) => opened.messages.push(String(error)));
       await page.exposeFunction('hostCall', (method, args) => {
         if (!HOST_METHODS.includes(method)) throw new Error(`no host method ${method}`);
-        return host[method](...args);
+        return opened.host[method](...args);
       });
       await page.goto(this.pageURL);
-      await page.waitForFunction('window.ready', undefined, { timeout: 20_000 });
-      return { page, messages, close: () => context.close() };
+      await page.waitForFunction('window.ready', undefined, { timeout: 30_000 });
+      return opened;
     } catch (error) {
       await context.close();
       throw error;
     }
   }
 
+  // Runs a scenario in a page that another has left behind in good order, or in a new one.
   async run(scenario, transport, host) {
-    const opened = await this.open(host, scenario);
+    const opened = this.#idle.pop() ?? (await this.open());
+    Object.assign(opened, { host, messages: [] });
+    let result;
     try {
-      const result = await opened.page.evaluate(
+      result = await opened.page.evaluate(
         ([id, name]) => window.runScenario(id, name), [scenario.id, transport]);
-      if (result.status === 'fail' && opened.messages.length > 0) {
-        result.reason += `\npage errors: ${opened.messages.join('; ')}`;
-      }
-      return result;
     } finally {
-      await opened.close();
+      if (result?.status === 'pass') this.#idle.push(opened);
+      else await opened.close();
     }
+    if (result.status === 'fail' && opened.messages.length > 0) {
+      result.reason += `\npage errors: ${opened.messages.join('; ')}`;
+    }
+    return result;
   }
 
   stop() {

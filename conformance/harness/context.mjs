@@ -10,8 +10,8 @@ export class Context {
   #shared;
   #pathSequence = 0;
 
-  constructor({ scenario, transport, runtime, diffusion, host, page = null }) {
-    Object.assign(this, expect, { scenario, transport, runtime, diffusion, host, page });
+  constructor({ scenario, transport, runtime, diffusion, host }) {
+    Object.assign(this, expect, { scenario, transport, runtime, diffusion, host });
     this.transports = TRANSPORTS[transport];
     this.datatypes = diffusion.datatypes;
     this.TopicType = diffusion.topics.TopicType;
@@ -85,10 +85,11 @@ export class Context {
   // Records the events of a value stream: {type, topic, value, old, reason, topicType}.
   watch(session, selector, datatype) {
     const record = new expect.Record(`stream of ${selector}`);
+    const comparable = (value) => plain(value, datatype.name());
     session.addStream(selector, datatype).on({
       subscribe: (topic, specification) => record.push({ type: 'subscribe', topic, topicType: specification.type?.name ?? String(specification.type) }),
       unsubscribe: (topic, _, reason) => record.push({ type: 'unsubscribe', topic, reason: reason?.reason ?? String(reason) }),
-      value: (topic, _, value, old) => record.push({ type: 'value', topic, value: plain(value), old: plain(old) }),
+      value: (topic, _, value, old) => record.push({ type: 'value', topic, value: comparable(value), old: comparable(old) }),
       error: (error) => record.push({ type: 'error', error: String(error) }),
     });
     return record;
@@ -102,8 +103,9 @@ export class Context {
 }
 
 // The comparable form of an SDK value: JSON as itself, INT64 as decimal text, BINARY as hexadecimal.
-export function plain(value) {
+export function plain(value, datatype) {
   if (value === null || value === undefined) return value;
+  if (datatype === 'int64') return value.toString();
   if (typeof value !== 'object') return value;
   if (typeof value.get === 'function') {
     const content = value.get();
@@ -118,9 +120,9 @@ export function hex(bytes) {
 }
 
 // Runs one scenario on one transport and reports how it went.
-export async function runScenario({ scenario, transport, runtime, diffusion, host, page }) {
+export async function runScenario({ scenario, transport, runtime, diffusion, host }) {
   const started = performance.now();
-  const context = new Context({ scenario, transport, runtime, diffusion, host, page });
+  const context = new Context({ scenario, transport, runtime, diffusion, host });
   const result = { id: scenario.id, transport, status: 'pass' };
   try {
     await expect.within(scenario.run(context), scenario.timeoutMs ?? 25_000, 'the scenario');

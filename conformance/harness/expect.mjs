@@ -12,6 +12,8 @@ export function show(value) {
     if (item && typeof item === 'object') {
       if (seen.has(item)) return '(seen)';
       seen.add(item);
+      // Keys in order, so that equal objects look equal.
+      if (!Array.isArray(item)) return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)));
     }
     return item;
   }) ?? String(value);

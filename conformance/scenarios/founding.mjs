@@ -9,8 +9,6 @@ export const founding = [
     group: GROUP,
     title: 'connect with a host and nothing else',
     transports: ['ws'],
-    page: 'same-origin',
-    trustsPrivateAuthority: true,
     async run(t) {
       if (t.runtime === 'chromium') {
         // The page came from the proxy in front of the server, so host and port are the page's.
