@@ -2,33 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
-
-const description = `Advect is a real-time data server and its tools, compatible with the client SDKs of the Diffusion platform.
-
-Exit codes: 0 done, 1 failed, 2 mistake on the command line, in the environment or in the configuration file.`
-
-const serveHelp = `
-Clients connect to the path /diffusion, with WebSocket or HTTP polling. When the server accepts connections it prints
-one line for each listener to standard output:
-
-    advect: ready url=ws://127.0.0.1:8080/diffusion
-
-SIGTERM and SIGINT end it with exit code 0, after sessions got what was queued for them; a second signal ends it at
-once. The log goes to standard error.
-
-Each setting is a flag, an environment variable and a name in the configuration file, in this order of precedence:
-
-    advect serve --listen 127.0.0.1:9000 --max-message-size 64MiB
-    ADVECT_LISTEN=127.0.0.1:9000,[::1]:9000 advect serve
-    advect config print > advect.yaml && advect serve --config advect.yaml
-
-SIZE is a number of bytes, or one with a unit: KiB, MiB, GiB (powers of 1024), KB, MB, GB (powers of 1000). DURATION is
-a number with its unit, such as 500ms, 90s, 5m or 1h30m.
-`
 
 // newParser builds the parser of the command line.
 func newParser(std *streams) (*kong.Kong, error) {
@@ -50,54 +28,45 @@ func envName(setting string) string {
 	return "ADVECT_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 }
 
-// bindEnvironment gives every setting of the server its environment variable,
-// wherever it is a flag.
+// bindEnvironment gives the flags that are settings, which is those with a yaml
+// tag, their environment variables. An empty variable is the same as none.
 func bindEnvironment(k *kong.Kong) error {
-	names := make(map[string]bool)
-	for _, s := range describe(defaults()) {
-		names[s.Name] = true
-	}
 	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && names[flag.Name] {
-			flag.Envs = []string{envName(flag.Name)}
+		if flag, ok := node.(*kong.Flag); ok {
+			flag.Envs = nil
+			if name := variable(flag.Value); os.Getenv(name) != "" {
+				flag.Envs = []string{name}
+			}
 			flag.Tag.Envs = flag.Envs
 		}
 		return next(nil)
 	})
 }
 
+// variable returns the environment variable of a flag, or "".
+func variable(flag *kong.Value) string {
+	if setting := flag.Tag.Get("yaml"); setting != "" {
+		return envName(setting)
+	}
+	return flag.Tag.Get("env")
+}
+
 // explain adds default and environment variable to the help of a flag.
-func explain(value *kong.Value) string {
+func explain(flag *kong.Value) string {
 	var notes []string
 	for _, s := range describe(defaults()) {
-		if s.Name == value.Name {
+		if s.Name == flag.Tag.Get("yaml") {
 			notes = append(notes, "Default: "+s.DefaultText)
 		}
 	}
-	if value.HasDefault && value.Default != "" && len(notes) == 0 {
-		notes = append(notes, "Default: "+value.Default)
+	if flag.Default != "" {
+		notes = append(notes, "Default: "+flag.Default)
 	}
-	if len(value.Tag.Envs) > 0 {
-		notes = append(notes, "$"+strings.Join(value.Tag.Envs, ", $"))
+	if name := variable(flag); name != "" {
+		notes = append(notes, "$"+name)
 	}
 	if len(notes) == 0 {
-		return value.Help
+		return flag.Help
 	}
-	return fmt.Sprintf("%s (%s)", strings.TrimSuffix(value.Help, "."), strings.Join(notes, "; "))
+	return fmt.Sprintf("%s (%s)", strings.TrimSuffix(flag.Help, "."), strings.Join(notes, "; "))
 }
-
-const configHelp = `
-Takes what serve takes, from the same flags, environment and file, and starts nothing:
-
-    advect config print > advect.yaml
-    advect config print --config advect.yaml --format json | jq '."queue-bytes".value'
-`
-
-const passwdHelp = `
-Asks for the new password twice and writes it, hashed, to the data directory of the server. A running server takes it
-over; sessions that are open stay open. The directory is created when missing, so that passwords can be changed
-before the first start:
-
-    advect passwd admin
-    advect passwd control --stdin < control.password
-`

@@ -50,7 +50,7 @@ func run(args []string, std *streams) int {
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(std.err, "advect: %v\n", err)
-		fmt.Fprintf(std.err, "Try: %s --help\n", named(err))
+		fmt.Fprintf(std.err, "Try: %s --help\n", commandOf(err))
 		return exitUsage
 	}
 	err = command.Run(std)
@@ -64,8 +64,8 @@ func run(args []string, std *streams) int {
 	return exitFailed
 }
 
-// named returns the command that a mistake is about.
-func named(err error) string {
+// commandOf returns the command that a mistake is about.
+func commandOf(err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Selected() != nil {
 		return parse.Context.Selected().FullPath()

@@ -15,7 +15,7 @@ import (
 
 type passwdCmd struct {
 	Principal string  `arg:"" help:"Whose password."`
-	DataDir   *string `placeholder:"DIR" help:"Data directory of the server."`
+	DataDir   *string `yaml:"data-dir" placeholder:"DIR" help:"Data directory of the server."`
 	Config    string  `placeholder:"FILE" env:"ADVECT_CONFIG" help:"Configuration file of the server, for its data-dir."`
 	Stdin     bool    `help:"Read the password from standard input, one line, instead of asking for it."`
 }
