@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"advect.dev/internal/transport"
 )
@@ -30,6 +31,7 @@ func (s *Server) routes(protocol http.Handler) http.Handler {
 			protocol.ServeHTTP(w, r)
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // of a body
 		mux.ServeHTTP(w, r)
 	})
 }

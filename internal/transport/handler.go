@@ -56,6 +56,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.upgrade(w, r)
 		return
 	}
+	// A body must come in time, also one that nobody asked for.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.HandshakeTimeout))
 	allowOrigin(w.Header())
 	switch r.Method {
 	case http.MethodOptions:

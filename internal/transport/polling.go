@@ -110,7 +110,7 @@ func (p *polling) serve(w http.ResponseWriter, r *http.Request) {
 	case "0":
 		p.connect(w, r)
 	case "1":
-		if c := p.find(w, r); c != nil {
+		if c := p.find(w, r); c != nil && noBody(w, r) {
 			c.poll(w, r)
 		}
 	case "2":
@@ -137,6 +137,17 @@ func (p *polling) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(response)
+}
+
+// noBody drops the body of a request that should have none, and then lets the
+// request take its time.
+func noBody(w http.ResponseWriter, r *http.Request) bool {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, headRoom)); err != nil {
+		http.Error(w, "unexpected body", http.StatusBadRequest)
+		return false
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return true
 }
 
 // find returns the connection that a poll or send belongs to, or tells the
@@ -256,8 +267,10 @@ func (c *pollConn) answer(w http.ResponseWriter, messages []*outbox.Message) {
 	}
 	text := wire.EncodeBatch(batch)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(c.polling.cfg.PollTimeout)) // as in expired
 	if _, err := io.WriteString(w, text); err == nil {
-		err = http.NewResponseController(w).Flush()
+		err = control.Flush()
 		if err == nil || errors.Is(err, http.ErrNotSupported) {
 			return
 		}
@@ -341,13 +354,11 @@ func (c *pollConn) turn(r *http.Request, number int64) bool {
 
 // body reads and decodes the batch of a send.
 func (c *pollConn) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(c.polling.cfg.HandshakeTimeout))
 	limit := int64(c.polling.cfg.MaxMessageSize)
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit+limit/3+headRoom))
 	if err != nil {
 		return nil, err
 	}
-	_ = control.SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return wire.DecodeBatch(text)
 }

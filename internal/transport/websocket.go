@@ -37,8 +37,11 @@ type webSocket struct {
 // of its own: the one that served HTTP pins several kilobytes of stack.
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 	nc, rw, _, err := ws.UpgradeHTTP(r, w)
-	if err != nil {
-		return // it has been answered
+	if err != nil { // it has been answered
+		if nc != nil {
+			_ = nc.Close()
+		}
+		return
 	}
 	_ = nc.SetDeadline(time.Time{})
 	c := &webSocket{nc: nc}
@@ -63,7 +66,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 func (c *webSocket) run(response, early []byte, maxMessage int) {
 	defer c.nc.Close()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(finishWithin))
-	if err := ws.WriteFrame(c.nc, ws.NewBinaryFrame(response)); err != nil || c.session == nil {
+	if _, err := c.nc.Write(ws.MustCompileFrame(ws.NewBinaryFrame(response))); err != nil || c.session == nil {
 		if c.session != nil {
 			c.session.Lost(c, engine.IOException)
 		} else {
@@ -178,7 +181,7 @@ func (w *batch) write(nc net.Conn, flat bool) error {
 func (c *webSocket) finish() {
 	c.draining.Store(true)
 	_ = c.nc.SetDeadline(time.Now().Add(drainWithin))
-	_ = ws.WriteFrame(c.nc, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
+	_, _ = c.nc.Write(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
@@ -226,7 +229,7 @@ func (c *webSocket) read(r *bufio.Reader, maxMessage int) engine.CloseReason {
 // awaitFinish reads on, dropping everything, when the session has ended and its
 // last messages are on their way.
 func (c *webSocket) awaitFinish(err error) {
-	if c.session.Over() && !errors.Is(err, io.EOF) {
+	if c.session.Over() && !errors.Is(err, io.EOF) && !c.draining.Load() {
 		_ = c.nc.SetReadDeadline(time.Now().Add(finishWithin))
 		c.draining.Store(true)
 	}
@@ -237,6 +240,9 @@ func (c *webSocket) awaitFinish(err error) {
 func (c *webSocket) message(r *bufio.Reader, buf []byte, maxMessage int) ([]byte, error) {
 	for started := false; ; {
 		h, err := ws.ReadHeader(r)
+		if errors.Is(err, ws.ErrHeaderLengthMSB) {
+			return buf, errTooLarge
+		}
 		if err != nil {
 			return buf, fmt.Errorf("read frame: %w", err)
 		}
@@ -303,7 +309,8 @@ func (c *webSocket) control(r io.Reader, h ws.Header) error {
 	ws.Cipher(payload, h.Mask, 0)
 	switch h.OpCode {
 	case ws.OpPing:
-		if err := ws.WriteFrame(c.nc, ws.NewPongFrame(payload)); err != nil {
+		// One write, because a flush may be writing too.
+		if _, err := c.nc.Write(ws.MustCompileFrame(ws.NewPongFrame(payload))); err != nil {
 			return fmt.Errorf("write pong: %w", err)
 		}
 	case ws.OpClose:
