@@ -1,0 +1,768 @@
+package advect
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"advect.dev/datatype"
+	"advect.dev/internal/service"
+	"advect.dev/internal/topic"
+	"advect.dev/internal/wire"
+)
+
+// A feed is a Topics without a session: the test plays the server. Use it in a
+// synctest bubble.
+type feed struct {
+	*testing.T
+	*Topics
+	log      []string // what the streams were told, in order
+	reported []error
+}
+
+func newFeed(t *testing.T) *feed {
+	f := &feed{T: t}
+	f.Topics = newCache(func(err error) { f.reported = append(f.reported, err) }, 1<<20)
+	return f
+}
+
+// bubble runs a test with a feed in synthetic time, and closes it at the end.
+func bubble(t *testing.T, test func(*testing.T, *feed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed(t)
+		test(t, f)
+		f.closed(errors.New("end of test"))
+		synctest.Wait() // and the bubble checks that no goroutine is left
+	})
+}
+
+// told waits until all is delivered, and compares what the streams were told
+// since the last call.
+func (f *feed) told(want ...string) {
+	f.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, f.log); diff != "" {
+		f.Errorf("told (-want +got):\n%s", diff)
+	}
+	f.log = nil
+}
+
+// reports compares the number of errors that the session heard of.
+func (f *feed) reports(want ...string) {
+	f.Helper()
+	for i := range max(len(want), len(f.reported)) {
+		if i >= len(want) || i >= len(f.reported) || !strings.Contains(f.reported[i].Error(), want[i]) {
+			f.Errorf("reported %v, want %q", f.reported, want)
+			break
+		}
+	}
+	f.reported = nil
+}
+
+// recorder returns callbacks that log with a name.
+func recorder[V datatype.Value](f *feed, name string) Stream[V] {
+	add := func(format string, args ...any) { f.log = append(f.log, name+" "+fmt.Sprintf(format, args...)) }
+	return Stream[V]{
+		OnSubscribe: func(path string, s Specification) { add("subscribe %s %s", path, s) },
+		OnValue:     func(u Update[V]) { add("%s", describe(u)) },
+		OnUnsubscribe: func(path string, s Specification, r UnsubscribeReason) {
+			add("unsubscribe %s %s", path, r)
+		},
+		OnError: func(err error) { add("error %v", err) },
+		OnClose: func(err error) { add("close %v", err) },
+	}
+}
+
+func describe[V datatype.Value](u Update[V]) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "value %s ", u.Path)
+	if u.Null {
+		b.WriteString("null")
+	} else {
+		fmt.Fprint(&b, u.Value)
+	}
+	if u.HasOld {
+		fmt.Fprint(&b, " was ", u.Old)
+	}
+	if u.First {
+		b.WriteString(" first")
+	}
+	if u.Skipped > 0 {
+		fmt.Fprintf(&b, " skipped %d", u.Skipped)
+	}
+	return b.String()
+}
+
+func record[V datatype.Value](f *feed, name, selector string) *StreamHandle {
+	f.Helper()
+	h, err := AddStream(f.Topics, selector, recorder[V](f, name))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return h
+}
+
+func recordFallback[V datatype.Value](f *feed, name string) *StreamHandle {
+	f.Helper()
+	h, err := AddFallbackStream(f.Topics, recorder[V](f, name))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return h
+}
+
+func (f *feed) announceTopic(id int32, path string, s Specification) {
+	f.subscribed(service.Subscription{Topic: id, Path: path, Specification: s})
+}
+
+func (f *feed) end(id int32, reason service.UnsubscribeReason) {
+	f.unsubscribed(service.Unsubscription{Topic: id, Reason: reason})
+}
+
+// value and delta send bytes in a buffer that is overwritten afterwards, as a
+// read buffer is.
+func (f *feed) value(id int32, b []byte) { f.message(id, false, b) }
+func (f *feed) delta(id int32, b []byte) { f.message(id, true, b) }
+
+func (f *feed) message(id int32, delta bool, b []byte) {
+	buffer := slices.Clone(b)
+	f.topicMessage(id, delta, buffer)
+	for i := range buffer {
+		buffer[i] = 0xaa
+	}
+}
+
+func jsonBytes(v any) []byte { return datatype.MustJSON(v).Bytes() }
+
+var (
+	jsonTopic   = NewSpecification(JSON)
+	stringTopic = NewSpecification(String)
+	int64Topic  = NewSpecification(Int64)
+)
+
+func TestStream(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.JSON](f, "s", "?a//")
+		f.told()
+		f.announceTopic(1, "a/b", jsonTopic)
+		f.announceTopic(2, "x", jsonTopic)
+		f.value(1, jsonBytes(map[string]any{"v": 1}))
+		f.value(2, jsonBytes(1))
+		f.delta(1, []byte{0x00, 0x03, 0x42, 0x02, 0xff}) // copy 3 octets, insert 02 ff
+		f.delta(1, []byte{0xf6})                         // no change
+		f.end(1, service.Removed)
+		f.announceTopic(1, "a/c", stringTopic)
+		f.value(1, datatype.String("hi").Bytes())
+		f.value(1, nullValue)
+		f.value(1, datatype.String("ho").Bytes())
+		f.told(
+			"s subscribe a/b JSON",
+			`s value a/b {"v":1} first`,
+			`s value a/b {"v":2} was {"v":1}`,
+			`s value a/b {"v":2} was {"v":2}`,
+			"s unsubscribe a/b REMOVED",
+			"s subscribe a/c STRING",
+			`s value a/c "hi" first`,
+			`s value a/c null was "hi"`,
+			`s value a/c "ho"`,
+		)
+		f.closed(errors.New("gone"))
+		f.told("s close gone")
+		f.reports()
+	})
+}
+
+func TestStreamTypes(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.JSON](f, "json", "?.*//")
+		record[datatype.String](f, "string", "?.*//")
+		record[datatype.Int64](f, "int64", "?.*//")
+		record[datatype.Double](f, "double", "?.*//")
+		record[datatype.Binary](f, "binary", "?.*//")
+		record[datatype.Value](f, "any", "?.*//")
+		f.announceTopic(1, "i", int64Topic)
+		f.value(1, datatype.Int64(7).Bytes())
+		f.told("json subscribe i INT64", "int64 subscribe i INT64", "any subscribe i INT64",
+			"json value i 7 first", "int64 value i 7 first", "any value i 7 first")
+		f.value(1, nullValue)
+		f.told("json value i null was 7", "int64 value i null was 7", "any value i null was 7")
+		f.announceTopic(2, "b", NewSpecification(Binary))
+		f.value(2, nil)
+		f.told("binary subscribe b BINARY", "any subscribe b BINARY", "binary value b [] first", "any value b [] first")
+		f.value(2, []byte{1})
+		f.told("binary value b [1] was []", "any value b [1] was []")
+	})
+}
+
+func TestLateStream(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		f.announceTopic(1, "late/z", jsonTopic)
+		f.value(1, jsonBytes(1))
+		f.announceTopic(2, "late/b", NewSpecification(JSON, With(PropertyDontRetainValue, "true")))
+		f.value(2, jsonBytes(2))
+		f.announceTopic(3, "late/n", stringTopic)
+		record[datatype.JSON](f, "late", "?late//")
+		f.told("late subscribe late/b JSON DONT_RETAIN_VALUE=true",
+			"late subscribe late/n STRING",
+			"late subscribe late/z JSON", "late value late/z 1 first")
+		f.value(1, jsonBytes(3))
+		f.value(2, jsonBytes(4))
+		f.value(2, jsonBytes(5))
+		f.told("late value late/z 3 was 1", "late value late/b 4 first", "late value late/b 5")
+	})
+}
+
+func TestStreamHandleClose(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		f.announceTopic(1, "a", int64Topic)
+		a, b := record[datatype.Int64](f, "a", "a"), record[datatype.Int64](f, "b", "a")
+		f.told("a subscribe a INT64", "b subscribe a INT64")
+		a.Close()
+		a.Close()
+		f.value(1, datatype.Int64(1).Bytes())
+		f.told("a close <nil>", "b value a 1 first")
+		f.closed(errors.New("gone"))
+		b.Close()
+		f.closed(errors.New("again"))
+		f.told("b close gone")
+		if _, err := AddStream(f.Topics, "a", Stream[datatype.JSON]{}); err == nil || !strings.Contains(err.Error(), "gone") {
+			t.Errorf("AddStream after close: %v", err)
+		}
+	})
+}
+
+func TestInvalidSelector(t *testing.T) {
+	f := newFeed(t)
+	if _, err := AddStream(f.Topics, "?(", Stream[datatype.JSON]{}); !errors.Is(err, ErrInvalidSelector) {
+		t.Errorf("AddStream: %v, want ErrInvalidSelector", err)
+	}
+	for _, err := range Events[datatype.JSON](t.Context(), f.Topics, "?(") {
+		if !errors.Is(err, ErrInvalidSelector) {
+			t.Errorf("Events: %v, want ErrInvalidSelector", err)
+		}
+	}
+}
+
+func TestFallbackStreams(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		fallback := recordFallback[datatype.String](f, "fallback")
+		f.announceTopic(401, "fb/s", stringTopic)
+		f.value(401, datatype.String("a").Bytes())
+		f.announceTopic(402, "fb/j", jsonTopic)
+		f.value(402, []byte{0xbf, 0xff})
+		f.told("fallback subscribe fb/s STRING", "fallback value fb/s a first")
+
+		specific := record[datatype.String](f, "specific", "?fb//")
+		f.told("fallback unsubscribe fb/s STREAM_CHANGE", "specific subscribe fb/s STRING", "specific value fb/s a first")
+		second := record[datatype.String](f, "second", "fb/s")
+		late := recordFallback[datatype.String](f, "late")
+		f.value(401, datatype.String("b").Bytes())
+		f.told("second subscribe fb/s STRING", "second value fb/s a first",
+			"specific value fb/s b was a", "second value fb/s b was a")
+
+		second.Close()
+		specific.Close()
+		f.told("second close <nil>", "specific close <nil>",
+			"fallback subscribe fb/s STRING", "fallback value fb/s b first",
+			"late subscribe fb/s STRING", "late value fb/s b first")
+		f.end(401, service.Removed)
+		f.end(402, service.Removed)
+		f.told("fallback unsubscribe fb/s REMOVED", "late unsubscribe fb/s REMOVED")
+
+		late.Close()
+		fallback.Close()
+		f.announceTopic(401, "fb/s", stringTopic)
+		late = recordFallback[datatype.String](f, "later")
+		f.value(401, datatype.String("c").Bytes())
+		f.told("late close <nil>", "fallback close <nil>") // nothing of what is subscribed already
+		late.Close()
+		f.told("later close <nil>")
+	})
+}
+
+func TestReset(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.Int64](f, "s", "?.*//")
+		f.announceTopic(1, "b", int64Topic)
+		f.announceTopic(2, "a", int64Topic)
+		f.value(1, datatype.Int64(1).Bytes())
+		f.reset()
+		f.announceTopic(2, "b", int64Topic)
+		f.value(2, datatype.Int64(1).Bytes())
+		f.told("s subscribe b INT64", "s subscribe a INT64", "s value b 1 first",
+			"s unsubscribe a SUBSCRIPTION_REFRESH", "s unsubscribe b SUBSCRIPTION_REFRESH",
+			"s subscribe b INT64", "s value b 1 first")
+		f.reports()
+	})
+}
+
+// Protocol 21 section 5.1. The JavaScript client gives the values of a stolen
+// id to the new path without an event and loses the old one; here the old
+// subscription ends.
+func TestBrokenRules(t *testing.T) {
+	one, two := datatype.Int64(1).Bytes(), datatype.Int64(2).Bytes()
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.Int64](f, "s", "?.*//")
+		f.value(9, one)
+		f.value(9, one)
+		f.delta(8, one)
+		f.end(9, service.Removed)
+		f.reports("topic id 9", "topic id 8")
+
+		f.announceTopic(1, "a", int64Topic)
+		f.value(1, one)
+		f.announceTopic(2, "a", int64Topic) // another id for a subscribed path: ignored
+		f.value(2, two)
+		f.announceTopic(1, "a", int64Topic) // the same
+		f.value(1, two)
+		f.end(2, service.Removed)
+		f.told("s subscribe a INT64", "s value a 1 first", "s value a 2 was 1")
+		f.reports("topic a: ", "topic id 2", "topic a: ")
+
+		f.announceTopic(1, "b", int64Topic) // takes over the id of another path
+		f.value(1, one)
+		f.announceTopic(3, "a", int64Topic)
+		f.end(1, service.Removed)
+		f.told("s unsubscribe a UNKNOWN_UNSUBSCRIBE_REASON", "s subscribe b INT64", "s value b 1 first",
+			"s subscribe a INT64", "s unsubscribe b REMOVED")
+		f.reports("topic b: ")
+	})
+}
+
+func TestBrokenDelta(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.JSON](f, "s", "a")
+		f.announceTopic(1, "a", jsonTopic)
+		f.delta(1, []byte{0x41, 0x61})
+		f.delta(1, []byte{0xf6})
+		f.value(1, jsonBytes(1))
+		f.delta(1, []byte{0x00, 0x18, 0xff}) // copies 255 octets of one
+		f.delta(1, []byte{0xf6})             // no good without a base
+		f.value(1, jsonBytes(2))
+		f.delta(1, []byte{0xf6})
+		f.told("s subscribe a JSON", "s error topic a: no value to apply the delta to",
+			"s value a 1 first", "s error topic a: corrupt delta: at byte 0: copy of 255 bytes at 0 from 1",
+			"s value a 2", "s value a 2 was 2")
+		f.reports("no value", "corrupt delta")
+		late := record[datatype.JSON](f, "late", "a")
+		f.told("late subscribe a JSON", "late value a 2 first")
+		late.Close()
+
+		// A delta cannot make more than a message can carry.
+		f.value(1, make([]byte, 1<<19))
+		var long []byte
+		for range 5 {
+			long = append(long, 0x00, 0x1a, 0x00, 0x08, 0x00, 0x00)
+		}
+		f.delta(1, long)
+		f.reports("too large")
+	})
+}
+
+func TestUnreadableValue(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		record[datatype.String](f, "s", "a")
+		record[datatype.JSON](f, "json", "a")
+		if _, err := AddStream(f.Topics, "a", Stream[datatype.String]{OnValue: func(Update[datatype.String]) {}}); err != nil {
+			t.Fatal(err)
+		}
+		f.announceTopic(1, "a", stringTopic)
+		f.value(1, []byte{0x01})
+		f.value(1, datatype.String("b").Bytes())
+		f.told("s subscribe a STRING", "json subscribe a STRING",
+			"s error topic a: invalid string value at byte 0: an integer where a text string is expected",
+			"json value a 1 first",
+			"s value a b", `json value a "b" was 1`)
+		f.reports("topic a: invalid string") // for the stream without OnError
+	})
+}
+
+// The JavaScript client's cache, as far as ours is meant to agree. It differs
+// where that client is lenient: a delta without a base, or for a type without
+// deltas, is refused here and what follows is ignored up to the next value; and
+// bytes that are no value of the type are the base of the next delta all the same,
+// because they are for the server.
+func TestClientCacheVectors(t *testing.T) {
+	var vectors struct {
+		ClientCacheBehaviour struct {
+			Cases []struct {
+				Type             string
+				Properties       map[string]string
+				Messages, Events []string
+			}
+		}
+	}
+	readVectors(t, "deltas.json", &vectors)
+	for _, c := range vectors.ClientCacheBehaviour.Cases {
+		first := ""
+		if len(c.Messages) > 0 {
+			first = c.Messages[0]
+		}
+		t.Run(c.Type+" "+first, func(t *testing.T) {
+			typ, err := topic.ParseType(c.Type)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := newFeed(t)
+			f.announceTopic(1, "a", Specification{Type: typ, Properties: c.Properties})
+			var got []string
+			for _, m := range c.Messages {
+				kind, text, _ := strings.Cut(m, " ")
+				b, err := hex.DecodeString(strings.TrimPrefix(text, "(empty)"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.reported = nil
+				f.message(1, kind == "delta", b)
+				cached := f.byID[1].value
+				if len(f.reported) > 0 || !f.byID[1].known && f.byID[1].retains {
+					got = append(got, "error")
+					continue
+				}
+				got = append(got, kind+" "+hex.EncodeToString(cached))
+			}
+			want := c.Events
+			switch key := c.Type + " " + first; key {
+			case "JSON delta 4161": // no base: not f7
+				want = []string{"error"}
+			case "STRING value 6161": // a bad value is cached: no event, but a base
+				want = []string{"value 6161", "delta 6161", "delta 6162", "value f6", "delta 6161", "value 01", "delta 01"}
+			case "JSON value 01": // TRUE counts as true: nothing is cached
+				want = []string{"value "}
+			case "JSON value (empty)", "STRING value (empty)": // fails when read
+				want = []string{"value "}
+			case "TIME_SERIES ":
+				want = nil
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func readVectors(t *testing.T, name string, into any) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/vectors/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The recorded conversations of the official client, as it saw them.
+func TestSubscriptionFlowVectors(t *testing.T) {
+	var vectors struct {
+		Flows []struct {
+			Name     string
+			Messages []struct {
+				Direction, Message string
+				Service            int32
+				Body               string `json:"body_hex"`
+			}
+			Results []struct {
+				Call  string
+				Value any
+			} `json:"sdk_results"`
+		}
+	}
+	readVectors(t, "services-topics.json", &vectors)
+	elsewhere := []string{"fallback", "late stream", "in use for another path"} // tested by hand
+	n := 0
+	for _, flow := range vectors.Flows {
+		name, ok := strings.CutPrefix(flow.Name, "subscription: ")
+		if !ok || slices.ContainsFunc(elsewhere, func(s string) bool { return strings.Contains(name, s) }) {
+			continue
+		}
+		n++
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, f *feed) {
+				var want []string
+				for _, r := range flow.Results {
+					if r.Call == "events" {
+						want = append(want, officialEvents(r.Value.([]any))...)
+					}
+				}
+				record[datatype.JSON](f, "json", "?.*//")
+				for _, m := range flow.Messages {
+					body, err := hex.DecodeString(m.Body)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.play(m.Message, m.Service, body)
+				}
+				// What follows the last look at the events is not recorded.
+				if synctest.Wait(); len(f.log) > len(want) && strings.Contains(f.log[len(want)], " unsubscribe ") {
+					f.log = f.log[:len(want)]
+				}
+				f.told(want...)
+			})
+		})
+	}
+	if n < 8 {
+		t.Errorf("%d flows", n)
+	}
+}
+
+// play does with a server's message what a session does.
+func (f *feed) play(message string, number int32, body []byte) {
+	switch {
+	case message == "topic value", message == "topic delta":
+		r := wire.NewReader(body)
+		f.message(r.FixedInt32(), message == "topic delta", r.Rest())
+	case number == service.NotifySubscription.ID:
+		if n, err := service.NotifySubscription.ReadRequest(body); err == nil {
+			f.subscribed(n)
+		}
+	case number == service.UnsubscriptionNotification.ID:
+		if n, err := service.UnsubscriptionNotification.ReadRequest(body); err == nil {
+			f.unsubscribed(n)
+		}
+	}
+}
+
+// officialEvents writes events of the official client in our words.
+func officialEvents(events []any) []string {
+	text := func(v any) string {
+		b, _ := json.Marshal(v)
+		return string(b)
+	}
+	seen := map[any]bool{}
+	var out []string
+	for _, e := range events {
+		e := e.([]any)
+		switch e[1] {
+		case "subscribe":
+			out = append(out, fmt.Sprint(e[0], " subscribe ", e[2], " ", e[3]))
+		case "unsubscribe":
+			reason := UnsubscribeReason(e[4].(map[string]any)["id"].(float64))
+			out = append(out, fmt.Sprint(e[0], " unsubscribe ", e[2], " ", reason))
+		case "value":
+			line := fmt.Sprint(e[0], " value ", e[2], " ", text(e[4]))
+			if e[5] != nil && e[5] != "(undefined)" {
+				line += " was " + text(e[5])
+			} else if !seen[e[2]] {
+				line += " first"
+			}
+			seen[e[2]] = true
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// A callback may do anything, even with more values arriving meanwhile.
+func TestReentrantCallbacks(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		var handle *StreamHandle
+		recorder := recorder[datatype.Int64](f, "outer")
+		onValue := recorder.OnValue
+		recorder.OnValue = func(u Update[datatype.Int64]) {
+			onValue(u)
+			if u.First {
+				record[datatype.Int64](f, "inner", "a")
+				handle.Close()
+			}
+		}
+		f.announceTopic(1, "a", int64Topic)
+		var err error
+		if handle, err = AddStream(f.Topics, "a", recorder); err != nil {
+			t.Fatal(err)
+		}
+		f.value(1, datatype.Int64(1).Bytes())
+		f.value(1, datatype.Int64(2).Bytes())
+		f.told("outer subscribe a INT64", "outer value a 1 first",
+			"inner subscribe a INT64", "inner value a 2 first", "outer close <nil>")
+	})
+}
+
+func TestSlowCallback(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		f.mailbox.maxEvents = 4
+		block := make(chan struct{})
+		recorder := recorder[datatype.Int64](f, "s")
+		onSubscribe := recorder.OnSubscribe
+		recorder.OnSubscribe = func(path string, s Specification) {
+			<-block
+			onSubscribe(path, s)
+		}
+		if _, err := AddStream(f.Topics, "?.*//", recorder); err != nil {
+			t.Fatal(err)
+		}
+		f.announceTopic(1, "a", int64Topic)
+		synctest.Wait() // the callback has begun
+		for i := range 100 {
+			f.value(1, datatype.Int64(i).Bytes())
+		}
+		for i := range int32(100) { // come and go unheard
+			f.announceTopic(10+i, "b", int64Topic)
+			f.value(10+i, datatype.Int64(0).Bytes())
+			f.end(10+i, service.Removed)
+		}
+		f.announceTopic(2, "b", int64Topic)
+		f.value(2, datatype.Int64(5).Bytes())
+		f.value(2, datatype.Int64(6).Bytes())
+		if f.mailbox.events > 6 {
+			t.Errorf("%d events wait", f.mailbox.events)
+		}
+		close(block)
+		f.told("s subscribe a INT64",
+			"s value a 0 first", "s value a 1 was 0", "s value a 2 was 1", "s value a 99 was 2 skipped 96",
+			"s subscribe b INT64", "s value b 6 first skipped 1")
+		if f.mailbox.bytes != 0 || f.mailbox.events != 0 {
+			t.Errorf("%d events of %d bytes are left in the mailbox", f.mailbox.events, f.mailbox.bytes)
+		}
+	})
+}
+
+func TestMailboxBytes(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		f.mailbox.maxBytes = 1000
+		block := make(chan struct{})
+		n := 0
+		if _, err := AddStream(f.Topics, "a", Stream[datatype.Binary]{OnValue: func(u Update[datatype.Binary]) {
+			<-block
+			n += 1 + u.Skipped
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		f.announceTopic(1, "a", NewSpecification(Binary))
+		for range 1000 {
+			f.value(1, make([]byte, 100))
+		}
+		synctest.Wait()
+		if f.mailbox.bytes > 1100 {
+			t.Errorf("%d bytes wait", f.mailbox.bytes)
+		}
+		close(block)
+		synctest.Wait()
+		if n != 1000 {
+			t.Errorf("%d values accounted for, want 1000", n)
+		}
+	})
+}
+
+func TestEvents(t *testing.T) {
+	bubble(t, func(t *testing.T, f *feed) {
+		f.announceTopic(1, "a", stringTopic)
+		f.value(1, datatype.String("x").Bytes())
+		ctx, cancel := context.WithCancel(t.Context())
+		consume := func(name string, last int) {
+			for e, err := range Events[datatype.String](ctx, f.Topics, "?.*//") {
+				var topicError *TopicError
+				switch {
+				case errors.As(err, &topicError):
+					f.log = append(f.log, fmt.Sprint(name, " ", e.Kind, " ", e.Path, " failed"))
+				case err != nil:
+					f.log = append(f.log, name+" error "+err.Error())
+				case e.Kind == EventValue:
+					f.log = append(f.log, name+" "+describe(e.Update))
+				case e.Kind == EventUnsubscribe:
+					f.log = append(f.log, fmt.Sprint(name, " ", e.Kind, " ", e.Path, " ", e.Reason))
+				default:
+					f.log = append(f.log, fmt.Sprint(name, " ", e.Kind, " ", e.Path, " ", e.Specification))
+				}
+				if last--; last == 0 {
+					break
+				}
+			}
+			f.log = append(f.log, name+" done")
+		}
+		go consume("one", 0)
+		f.told("one subscribe a STRING", "one value a x first")
+		f.value(1, datatype.String("y").Bytes())
+		f.value(1, []byte{0x01})
+		f.delta(1, []byte{0x02})
+		f.end(1, service.BackPressure)
+		f.told("one value a y was x", "one value a failed", "one value a failed", "one unsubscribe a BACK_PRESSURE")
+		cancel()
+		f.told("one error context canceled", "one done")
+
+		ctx = t.Context()
+		f.announceTopic(1, "a", stringTopic)
+		go consume("two", 1)
+		f.told("two subscribe a STRING", "two done")
+		if len(f.streams) != 0 || len(f.byID[1].attachments) != 0 {
+			t.Errorf("streams are left: %v %v", f.streams, f.byID[1].attachments)
+		}
+
+		go consume("three", 0)
+		synctest.Wait()
+		f.value(1, datatype.String("z").Bytes())
+		f.closed(errors.New("gone"))
+		f.told("three subscribe a STRING", "three value a z first", "three error gone", "three done")
+		consume("four", 0)
+		f.told("four error add stream: gone", "four done")
+	})
+}
+
+// A consumer that is slow does not hold up another one.
+func TestEventsConflate(t *testing.T) {
+	f := newFeed(t)
+	s, err := addIterator[datatype.Int64](f.Topics, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mailbox.maxEvents = 2
+	f.announceTopic(1, "a", int64Topic)
+	first := s.mailbox.take()
+	for i := range 10 {
+		f.value(1, datatype.Int64(i).Bytes())
+	}
+	f.end(1, service.Removed)
+	f.closed(errors.New("gone"))
+	got := []string{fmt.Sprint(first.kind)}
+	for e := range s.events(t.Context()) {
+		event, err := publicEvent[datatype.Int64](e)
+		got = append(got, fmt.Sprintf("%v %d %d %v", event.Kind, event.Value, event.Skipped, err))
+	}
+	want := []string{"0", "value 0 0 <nil>", "value 9 8 <nil>", "unsubscribe 0 0 <nil>", "subscribe 0 0 gone"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestReasonNames(t *testing.T) {
+	for r := range UnsubscribeUnknown {
+		if got, want := r.String(), service.UnsubscribeReason(r).String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if got := UnsubscribeReason(99).String(); got != "REASON_99" {
+		t.Error(got)
+	}
+}
+
+// BenchmarkTopicMessage is one delta of a document, for a number of streams.
+func BenchmarkTopicMessage(b *testing.B) {
+	for _, streams := range []int{0, 1, 10} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			t := newCache(func(err error) { b.Error(err) }, 1<<20)
+			defer t.closed(nil)
+			for range streams {
+				if _, err := AddStream(t, "a", Stream[datatype.JSON]{OnValue: func(Update[datatype.JSON]) {}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			t.subscribed(service.Subscription{Topic: 1, Path: "a", Specification: jsonTopic})
+			t.topicMessage(1, false, jsonBytes(strings.Repeat("x", 1000)))
+			delta := []byte{0x00, 0x19, 0x01, 0xf4, 0x41, 'y', 0x19, 0x01, 0xf5, 0x19, 0x01, 0xf6}
+			b.ReportAllocs()
+			for b.Loop() {
+				t.topicMessage(1, true, delta)
+			}
+		})
+	}
+}
