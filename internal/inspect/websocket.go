@@ -1,0 +1,263 @@
+package inspect
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"advect.dev/internal/wire"
+)
+
+const dialTimeout = 10 * time.Second
+
+// webSocket passes an upgrade on and then frames both ways.
+func (i *Inspector) webSocket(w http.ResponseWriter, r *http.Request) {
+	c := i.open(overWebSocket)
+	defer i.closed(c)
+	q := i.handshake(c, r)
+	fault := i.faults.of(overWebSocket)
+	if fault != "" {
+		i.faulted(c, fault)
+	}
+	if n, ok := status(fault); ok {
+		http.Error(w, statusText(n)+" (advect inspect)", n)
+		return
+	}
+	if fault == "refuse" {
+		refused(w)
+		return
+	}
+	if fault != "" {
+		i.fakeServer(c, q, fault, w, r)
+		return
+	}
+
+	server, err := i.dial(r.Context())
+	if err != nil {
+		i.log.print(event{Conn: c.id, Transport: c.transport, Kind: "unreachable", Note: err.Error()})
+		http.Error(w, "advect inspect: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer server.Close()
+	fromServer := bufio.NewReader(server)
+	answer, err := upgrade(r, server, fromServer)
+	if err != nil {
+		http.Error(w, "advect inspect: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	if err := answer.Write(client); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		i.log.print(event{Conn: c.id, Transport: c.transport, Direction: "S>C", Kind: "http", Note: answer.Status})
+		return
+	}
+	i.pump(c, q, stream{client, buffered.Reader}, stream{server, fromServer})
+}
+
+func (i *Inspector) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if i.target.Scheme == "https" {
+		return (&tls.Dialer{Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", withPort(i.target.Host, "443"))
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", withPort(i.target.Host, "80"))
+}
+
+func withPort(host, port string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// upgrade sends the client's request, without its offer of compression, and
+// returns the answer. The answer of an upgrade has no body.
+func upgrade(r *http.Request, server net.Conn, fromServer *bufio.Reader) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	out.Header.Del("Sec-WebSocket-Extensions")
+	out.Body, out.ContentLength = nil, 0
+	_ = server.SetDeadline(time.Now().Add(dialTimeout))
+	defer server.SetDeadline(time.Time{})
+	if err := out.Write(server); err != nil {
+		return nil, fmt.Errorf("pass the upgrade on: %w", err)
+	}
+	answer, err := http.ReadResponse(fromServer, out)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer to the upgrade: %w", err)
+	}
+	return answer, nil
+}
+
+// A stream is a connection and what was read ahead of it.
+type stream struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// pump passes frames both ways until one side ends, and then ends the other.
+func (i *Inspector) pump(c *conn, q wire.ConnectRequest, client, server stream) {
+	var once sync.Once
+	end := func(mode string) {
+		once.Do(func() {
+			if mode == "close1001" {
+				_ = client.SetWriteDeadline(time.Now().Add(time.Second))
+				_ = ws.WriteFrame(client, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, "cut")))
+			}
+			if mode == "reset" {
+				reset(client)
+				reset(server)
+				return
+			}
+			_ = client.Close()
+			_ = server.Close()
+		})
+	}
+	defer c.onCut(end)()
+	p := &pump{i: i, c: c, q: q}
+	var both sync.WaitGroup
+	for direction, pair := range [2][2]stream{up: {client, server}, down: {server, client}} {
+		both.Go(func() {
+			note := p.pass(direction, pair[0], pair[1])
+			i.log.print(event{Conn: c.id, Transport: c.transport, Direction: [...]string{"C>S", "S>C"}[direction], Kind: "closed", Note: note})
+			end("fin")
+		})
+	}
+	both.Wait()
+}
+
+type pump struct {
+	i *Inspector
+	c *conn
+	q wire.ConnectRequest
+
+	mu        sync.Mutex
+	answered  bool // the connection response has been seen
+	session   *session
+	unread    [2][]byte // fragments of a message
+	truncated [2]bool   // of one too large to decode
+}
+
+// pass copies frames in one direction and returns how it ended.
+func (p *pump) pass(direction int, from, to stream) string {
+	for {
+		h, err := ws.ReadHeader(from.r)
+		if err != nil {
+			return err.Error()
+		}
+		if h.Length > 1<<40 || h.Length < 0 {
+			return "absurd frame length"
+		}
+		if d := p.i.faults.delay(direction == up); d > 0 {
+			time.Sleep(d)
+		}
+		// The payload goes on as it comes; a copy of what can be decoded is kept.
+		var seen bytes.Buffer
+		if err := ws.WriteHeader(to, h); err != nil {
+			return err.Error()
+		}
+		payload := io.TeeReader(io.LimitReader(from.r, h.Length), &limited{&seen, decodeUpTo})
+		if n, err := io.Copy(to, payload); err != nil || n < h.Length {
+			return "ended inside a frame"
+		}
+		p.frame(direction, h, seen.Bytes())
+	}
+}
+
+// limited keeps the first bytes written to it.
+type limited struct {
+	*bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	keep := min(len(b), l.left)
+	l.left -= keep
+	l.Buffer.Write(b[:keep])
+	return len(b), nil
+}
+
+func (p *pump) frame(direction int, h ws.Header, payload []byte) {
+	if h.Masked {
+		ws.Cipher(payload, h.Mask, 0)
+	}
+	e := event{Conn: p.c.id, Transport: p.c.transport, Direction: [...]string{"C>S", "S>C"}[direction], Bytes: int(h.Length), frame: payload}
+	switch {
+	case h.OpCode == ws.OpClose:
+		e.Kind = "ws close"
+		if len(payload) >= 2 {
+			e.Note = fmt.Sprintf("%d %s", binary.BigEndian.Uint16(payload), payload[2:])
+		}
+		p.i.log.print(e)
+	case h.OpCode.IsControl():
+		e.Kind = map[ws.OpCode]string{ws.OpPing: "ws ping", ws.OpPong: "ws pong"}[h.OpCode]
+		p.i.log.print(e)
+	case h.OpCode == ws.OpText:
+		e.Kind, e.Note = "violation", "text message"
+		p.i.log.print(e)
+	default:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.unread[direction] = append(p.unread[direction], payload...)
+		p.truncated[direction] = p.truncated[direction] || int64(len(payload)) < h.Length || len(p.unread[direction]) > decodeUpTo
+		if !h.Fin {
+			return
+		}
+		message := p.unread[direction]
+		p.unread[direction] = nil
+		if p.truncated[direction] {
+			p.truncated[direction] = false
+			e.Kind, e.Note, e.frame = "message", "too large to decode", nil
+			p.i.log.print(e)
+			return
+		}
+		p.message(direction, message)
+	}
+}
+
+func (p *pump) message(direction int, message []byte) {
+	if direction == down && !p.answered {
+		p.answered = true
+		p.session = p.i.responded(p.c, p.q, message)
+		return
+	}
+	p.i.message(p.c, p.session, direction, message)
+}
+
+// fakeServer answers a WebSocket handshake in the server's place.
+func (i *Inspector) fakeServer(c *conn, q wire.ConnectRequest, fault string, w http.ResponseWriter, r *http.Request) {
+	client, _, _, err := ws.UpgradeHTTP(r, w)
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_ = client.SetDeadline(time.Time{})
+	defer c.onCut(func(string) { reset(client) })()
+	switch fault {
+	case "close1001":
+		_ = ws.WriteFrame(client, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, "")))
+		_ = client.SetReadDeadline(time.Now().Add(time.Second))
+	case "text":
+		_ = ws.WriteFrame(client, ws.NewTextFrame([]byte("#")))
+	case "empty":
+		_ = ws.WriteFrame(client, ws.NewBinaryFrame(nil))
+	default:
+		if answer, ok := fakeResponse(fault); ok {
+			_ = ws.WriteFrame(client, ws.NewBinaryFrame(answer))
+			i.responded(c, q, answer)
+		}
+	}
+	_, _ = io.Copy(io.Discard, client) // until the client gives up
+}
