@@ -219,4 +219,3 @@ func (i *Inspector) exchange(c *conn, w http.ResponseWriter, r *http.Request, bo
 	}
 	return res.body, true
 }
-
