@@ -1,0 +1,150 @@
+package advect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"advect.dev/internal/client"
+	"advect.dev/internal/wire"
+)
+
+// run keeps the session going until it is closed, from its first link on. It is
+// the goroutine that reads and that reconnects.
+func (s *Session) run(l *link) {
+	defer close(s.finished)
+	for l != nil {
+		go s.write(l)
+		err := s.serve(l)
+		l.end()
+		if reason := s.ended(l, err); reason != nil {
+			l = s.reconnect(reason)
+		} else {
+			l = nil
+		}
+	}
+	s.sink.closed(s.Err())
+}
+
+// ended takes note of the end of a link. It returns the reason if the session
+// goes on and is to reconnect.
+func (s *Session) ended(l *link, err error) *CloseReason {
+	var reason *CloseReason
+	loss := false
+	failure := l.failure.Load()
+	switch {
+	case errors.Is(err, errAborted):
+		reason = &CloseReason{Code: CodeClosedByServer}
+	case l.idle.Load():
+		reason, loss = &CloseReason{Code: CodeIdleConnection}, true
+	case failure != nil:
+		reason, loss = connectionEnd(*failure)
+	default:
+		reason, loss = connectionEnd(err)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.state.IsClosed():
+		return nil
+	case !loss || s.opt.reconnectTimeout == 0:
+		s.closeLocked(reason)
+		return nil
+	}
+	s.opt.log.Warn("connection lost", "session", s.id, "reason", reason)
+	s.setState(RecoveringReconnect)
+	s.detach()
+	return reason
+}
+
+// reconnect tries to connect until it succeeds, and returns the new link, or
+// nil when the session is closed (protocol 03 section 4).
+func (s *Session) reconnect(lost *CloseReason) *link {
+	timeout := fmt.Errorf("not reconnected within %v", s.opt.reconnectTimeout)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.opt.reconnectTimeout, timeout)
+	defer cancel()
+	// over closes the session if it is time to, and reports whether it is closed.
+	over := func(last error) bool {
+		if ctx.Err() == nil {
+			return false
+		}
+		s.fail(&CloseReason{CodeConnectionTimeout, withLast(timeout, last)})
+		return true
+	}
+	last := lost
+	for number := 1; ; number++ {
+		err := s.opt.reconnect(ctx, ReconnectAttempt{Session: s, Number: number, Err: last})
+		if over(last) {
+			return nil
+		}
+		if err != nil {
+			s.fail(&CloseReason{CodeReconnectAborted, withLast(err, last)})
+			return nil
+		}
+		s.opt.log.Debug("reconnecting", "session", s.id, "attempt", number)
+		conn, res, err := client.Connect(ctx, s.opt.transports, &s.opt.target, s.reconnectRequest())
+		if err == nil {
+			return s.resume(conn, res)
+		}
+		last = connectFailure(err)
+		if over(last) {
+			return nil
+		}
+		s.opt.log.Debug("reconnection failed", "session", s.id, "attempt", number, "error", last)
+		if last.Code != CodeConnectionError {
+			s.fail(last)
+			return nil
+		}
+	}
+}
+
+func (s *Session) reconnectRequest() wire.ConnectRequest {
+	q := s.opt.request()
+	q.LastServer = s.received
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q.Token, q.OldestClient = s.token, s.out.first
+	return q
+}
+
+// resume goes on with a new connection, or returns nil when the session is closed.
+func (s *Session) resume(conn client.Conn, res wire.ConnectResponse) *link {
+	if res.Code == wire.ReconnectedWithLoss {
+		s.restart(res)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.IsClosed() {
+		conn.Close()
+		return nil
+	}
+	if res.Code == wire.Reconnected && !s.out.rewind(res.NextClient) {
+		conn.Close()
+		err := fmt.Errorf("the server expects message %d, this client holds %d to %d", res.NextClient, s.out.first, s.out.last())
+		s.closeLocked(&CloseReason{CodeLostMessages, err})
+		return nil
+	}
+	return s.attach(conn, res)
+}
+
+// attach makes conn the session's connection; s.mu is held.
+func (s *Session) attach(conn client.Conn, res wire.ConnectResponse) *link {
+	s.token = res.Token
+	s.link = newLink(conn, res.PingPeriod)
+	s.setState(ConnectedActive)
+	return s.link
+}
+
+// restart forgets what was lost at a reconnection with message loss: both
+// counts, calls under way and topic ids (protocol 03 section 5).
+func (s *Session) restart(res wire.ConnectResponse) {
+	s.received = 0
+	s.mu.Lock()
+	s.out.reset()
+	s.maxMessage = int(res.MaxMessageSize)
+	s.failPending(ErrMessageLoss)
+	s.mu.Unlock()
+	s.opt.log.Warn("session reconnected with message loss", "session", s.id)
+	s.sink.reset()
+}
