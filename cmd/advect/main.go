@@ -13,13 +13,20 @@ import (
 
 // The exit codes, as docs/cli.md and the help promise them.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
 )
 
 // cli is the command tree.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Ping    pingCmd    `cmd:"" help:"Measure round trips to a server."`
+	Topics  topicsCmd  `cmd:"" help:"List topics."`
+	Fetch   fetchCmd   `cmd:"" help:"Show the current values of topics."`
+	Set     setCmd     `cmd:"" help:"Set the value of a topic."`
+	Sub     subCmd     `cmd:"" help:"Subscribe to topics and show every change."`
+	Inspect inspectCmd `cmd:"" help:"Show what a client and a server say to each other."`
 	Passwd  passwdCmd  `cmd:"" help:"Change the password of a principal."`
 	Config  configCmd  `cmd:"" help:"Show the settings of the server."`
 	Version versionCmd `cmd:"" help:"Show the version of this binary and of the protocol."`
@@ -58,7 +65,10 @@ func run(args []string, std *streams) int {
 		return 0
 	}
 	fmt.Fprintf(std.err, "advect: %v\n", err)
-	if errors.As(err, new(*usageError)) {
+	switch {
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, new(*usageError)):
 		return exitUsage
 	}
 	return exitFailed
