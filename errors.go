@@ -182,13 +182,14 @@ var (
 	ErrIncompatibleDatatype error = serviceError(wire.CodeIncompatibleDatatype, "incompatible data type")
 	// ErrIncompatibleState: the topic is managed by something that forbids the operation.
 	ErrIncompatibleState error = serviceError(wire.CodeIncompatibleState, "incompatible state")
-	// ErrInvalidPath: a topic path is not valid.
+	// ErrInvalidPath: a path is not valid. When adding topics it is [ErrInvalidTopicPath].
 	ErrInvalidPath error = serviceError(wire.CodeInvalidPath, "invalid topic path")
 	// ErrNoSuchTopic: there is no topic at the path.
 	ErrNoSuchTopic error = serviceError(wire.CodeNoSuchTopic, "no such topic")
-	// ErrTopicExists: there is a topic of the same specification at the path.
+	// ErrTopicExists: there is a topic of another specification at the path.
 	ErrTopicExists error = serviceError(wire.CodeTopicExists, "topic exists")
-	// ErrIncompatibleTopic: there is a topic of another specification at the path.
+	// ErrIncompatibleTopic: there is a topic at the path that something else
+	// manages, such as a topic view.
 	ErrIncompatibleTopic error = serviceError(wire.CodeIncompatibleTopic, "incompatible topic exists")
 	// ErrInvalidSpecification: a topic specification is not valid.
 	ErrInvalidSpecification error = serviceError(wire.CodeTopicSpecInvalid, "invalid topic specification")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"advect.dev/datatype"
@@ -132,11 +134,26 @@ type stream struct {
 }
 
 func newStream[V datatype.Value](t *Topics, expression string) (*stream, error) {
-	sel, err := selector.Parse(expression)
+	s, err := newFallback[V](t)
 	if err != nil {
+		return nil, err
+	}
+	if s.selector, err = selector.Parse(expression); err != nil {
 		return nil, fmt.Errorf("add stream: %w", err)
 	}
-	return &stream{topics: t, selector: sel, reads: datatype.CanRead[V]}, nil
+	s.fallback = false
+	return s, nil
+}
+
+func newFallback[V datatype.Value](t *Topics) (*stream, error) {
+	if !slices.ContainsFunc(valueTypes, datatype.CanRead[V]) {
+		return nil, fmt.Errorf("add stream: no topic can be read as %s", reflect.TypeFor[V]())
+	}
+	return &stream{topics: t, fallback: true, reads: datatype.CanRead[V]}, nil
+}
+
+var valueTypes = []datatype.Type{
+	datatype.TypeJSON, datatype.TypeBinary, datatype.TypeString, datatype.TypeInt64, datatype.TypeDouble,
 }
 
 // wants reports whether s is to be told of a topic.
@@ -160,8 +177,9 @@ func (s *stream) wants(c *cachedTopic) bool {
 // ([Update.Skipped] counts them), so that slow callbacks see fewer values, always
 // in the right order, and always the last one.
 //
-// It fails if the selector is not one, matching [ErrInvalidSelector], or the
-// session has closed.
+// It fails if the selector is not one, matching [ErrInvalidSelector], if V is
+// none of the types of package datatype, or if the session has closed, with its
+// reason.
 func AddStream[V datatype.Value](t *Topics, selector string, callbacks Stream[V]) (*StreamHandle, error) {
 	s, err := newStream[V](t, selector)
 	if err != nil {
@@ -177,7 +195,11 @@ func AddStream[V datatype.Value](t *Topics, selector string, callbacks Stream[V]
 // the topics that are subscribed when it is added. Everything else is as with
 // [AddStream].
 func AddFallbackStream[V datatype.Value](t *Topics, callbacks Stream[V]) (*StreamHandle, error) {
-	return addCallbacks(&stream{topics: t, fallback: true, reads: datatype.CanRead[V]}, callbacks)
+	s, err := newFallback[V](t)
+	if err != nil {
+		return nil, err
+	}
+	return addCallbacks(s, callbacks)
 }
 
 func addCallbacks[V datatype.Value](s *stream, callbacks Stream[V]) (*StreamHandle, error) {

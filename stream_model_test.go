@@ -30,19 +30,21 @@ func watch(t *rapid.T, topics *Topics, selector string, limit int) *watcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.mailbox = newMailbox()
-	s.mailbox.maxEvents = limit
-	if err := topics.add(s); err != nil {
-		t.Fatal(err)
-	}
-	return &watcher{T: t, stream: s, topics: map[string]*watched{}}
+	return newWatcher(t, s, limit)
 }
 
-// watchFallback is watch for a fallback stream.
 func watchFallback(t *rapid.T, topics *Topics, limit int) *watcher {
-	s := &stream{topics: topics, fallback: true, reads: datatype.CanRead[datatype.Int64], mailbox: newMailbox()}
+	s, err := newFallback[datatype.Int64](topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWatcher(t, s, limit)
+}
+
+func newWatcher(t *rapid.T, s *stream, limit int) *watcher {
+	s.mailbox = newMailbox()
 	s.mailbox.maxEvents = limit
-	if err := topics.add(s); err != nil {
+	if err := s.topics.add(s); err != nil {
 		t.Fatal(err)
 	}
 	return &watcher{T: t, stream: s, topics: map[string]*watched{}}

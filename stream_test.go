@@ -253,6 +253,19 @@ func TestInvalidSelector(t *testing.T) {
 	}
 }
 
+type ownValue struct{ datatype.Int64 }
+
+func TestUnreadableType(t *testing.T) {
+	f := newFeed(t)
+	_, err := AddStream(f.Topics, "a", Stream[ownValue]{})
+	if err == nil || !strings.Contains(err.Error(), "advect.ownValue") {
+		t.Errorf("AddStream: %v", err)
+	}
+	if _, err := AddFallbackStream(f.Topics, Stream[ownValue]{}); err == nil {
+		t.Error("AddFallbackStream succeeds")
+	}
+}
+
 func TestFallbackStreams(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
 		fallback := recordFallback[datatype.String](f, "fallback")
