@@ -5,12 +5,14 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -31,6 +33,7 @@ func TestMain(m *testing.M) {
 //	stop NAME               send SIGTERM and expect exit code 0
 //	signal NAME SIGNAL      send SIGTERM, SIGINT or SIGKILL
 //	ended NAME [N]          wait for the process to end by itself, with code N or 0
+//	post URL JSON           make a request that must succeed
 //	certificate             write cert.pem and key.pem for 127.0.0.1
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -43,7 +46,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "start": start, "await": await, "stop": stop, "signal": signalTo, "ended": ended,
-			"certificate": certificate,
+			"certificate": certificate, "post": post,
 		},
 	})
 }
@@ -242,5 +245,17 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
 	} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post URL JSON")
+	}
+	resp, err := http.Post(args[0], "application/json", strings.NewReader(args[1]))
+	ts.Check(err)
+	_ = resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		ts.Fatalf("%s: %s", args[0], resp.Status)
 	}
 }
