@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -58,7 +59,10 @@ func (h *handshakes) state(c net.Conn, state http.ConnState) {
 		return
 	}
 	if len(h.pending) >= h.limit {
-		go c.Close() // a TLS connection says goodbye, which can block
+		if t, ok := c.(*tls.Conn); ok {
+			c = t.NetConn() // without a goodbye, which can block
+		}
+		_ = c.Close()
 		return
 	}
 	h.pending[c] = struct{}{}

@@ -166,6 +166,9 @@ func (e *Engine) add(s *Session) error {
 	if e.closed {
 		return &wire.Rejection{Code: wire.ServerInitialising, Reason: "the server is closing"}
 	}
+	if e.cfg.MaxSessions > 0 && len(e.byID) >= e.cfg.MaxSessions { // others came while this one authenticated
+		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions reached"}
+	}
 	e.byToken[s.token] = s
 	e.byID[s.id] = s
 	e.clock.add(s)
