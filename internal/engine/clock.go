@@ -14,7 +14,8 @@ type clock struct {
 
 	mu    sync.Mutex
 	slots [][]*Session
-	next  int // slot that the next session goes to
+	swept int // slot of the latest tick
+	added int // sessions so far
 }
 
 // A position is where a session is in a clock's slots; guarded by clock.mu.
@@ -53,6 +54,7 @@ func (c *clock) run() {
 		case <-ticker.C:
 		}
 		c.mu.Lock()
+		c.swept = slot
 		due = append(due[:0], c.slots[slot]...)
 		c.mu.Unlock()
 		for _, s := range due {
@@ -70,9 +72,12 @@ func (c *clock) stop() {
 func (c *clock) add(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.sweep = position{c.next, len(c.slots[c.next])}
-	c.slots[c.next] = append(c.slots[c.next], s)
-	c.next = (c.next + 1) % clockSlots
+	// The first ping comes after half a round to a whole one, so that sessions
+	// which connect together are spread and short ones are not pinged.
+	slot := (c.swept + clockSlots/2 + c.added%(clockSlots/2)) % clockSlots
+	c.added++
+	s.sweep = position{slot, len(c.slots[slot])}
+	c.slots[slot] = append(c.slots[slot], s)
 }
 
 func (c *clock) remove(s *Session) {

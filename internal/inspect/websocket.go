@@ -259,5 +259,23 @@ func (i *Inspector) fakeServer(c *conn, q wire.ConnectRequest, fault string, w h
 			i.responded(c, q, answer)
 		}
 	}
-	_, _ = io.Copy(io.Discard, client) // until the client gives up
+	awaitClose(client)
+}
+
+// awaitClose drops what a client sends until it gives up, and answers its close
+// frame, for which some clients wait.
+func awaitClose(client net.Conn) {
+	for {
+		h, err := ws.ReadHeader(client)
+		if err != nil {
+			return
+		}
+		if _, err := io.CopyN(io.Discard, client, h.Length); err != nil {
+			return
+		}
+		if h.OpCode == ws.OpClose {
+			_ = ws.WriteFrame(client, ws.NewCloseFrame(nil))
+			return
+		}
+	}
 }
