@@ -51,6 +51,10 @@ export class Context {
     return { timeout, strategy: (start) => setTimeout(start, delay) };
   }
 
+  patient() {
+    return this.quick(60_000, 1_000);
+  }
+
   // An inspector in front of a server (the shared one unless a port is given).
   async inspected(port) {
     const inspector = await this.host.inspect({ port: port ?? (await this.port()) });
@@ -60,6 +64,45 @@ export class Context {
       fault: (faults) => this.host.control(inspector.id, '/fault', faults),
       delay: (ms, direction) => this.host.control(inspector.id, '/delay', { ms, direction }),
       stats: () => this.host.stats(inspector.id),
+    };
+  }
+
+  // Cuts until the session reports its n-th loss: over polling a cut may fall between two requests,
+  // and Chromium repeats a request by itself when a connection that it had kept alive is reset.
+  // A session without reconnection reports the loss by the event 'close'.
+  async lose(proxy, events, { count = 1, mode = 'reset', event = 'disconnect' } = {}) {
+    for (let n = 0; n < 40 && events.of(event).length < count; n++) {
+      await proxy.cut(mode);
+      await events.await(event, { count, ms: 150 }).catch(() => {});
+    }
+    return events.await(event, { count, ms: 1 });
+  }
+
+  // A proxy that can lose messages on their way to the client: lossy.lose(publish) has the server
+  // send what publish() causes, and the client get none of it and lose its connection. Over polling
+  // the first message of publish() still arrives, by the poll that was open. The session must not
+  // reconnect before lose() is done: t.patient().
+  async lossy(port) {
+    if (this.transport === 'polling') {
+      const endpoint = await this.host.endpoint({ to: port ?? (await this.port()) });
+      return {
+        port: endpoint.port,
+        lose: async (publish) => {
+          await this.host.setPolls(endpoint.id, 'hold');
+          await publish();
+          await this.host.setPolls(endpoint.id, 'lose');
+        },
+      };
+    }
+    const proxy = await this.inspected(port);
+    return {
+      port: proxy.port,
+      lose: async (publish) => {
+        await proxy.delay(60_000, 'down');
+        await publish();
+        await proxy.cut();
+        await proxy.delay(0, 'both');
+      },
     };
   }
 
@@ -97,7 +140,11 @@ export class Context {
 
   async close() {
     for (const session of this.#sessions) {
-      if (!session.isClosed()) session.close();
+      try {
+        if (!session.isClosed()) session.close();
+      } catch {
+        // The SDK throws when a session is closed while it reconnects.
+      }
     }
   }
 }

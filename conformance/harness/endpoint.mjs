@@ -34,6 +34,8 @@ export class Endpoint {
   bytesDown = 0;
   #sockets = new Set();
   #pollAnswers = [];
+  #polls = 'pass';
+  #held = [];
 
   static async start({ websocket = ['pass'], polling = ['pass'], to = null }) {
     const endpoint = new Endpoint();
@@ -103,6 +105,7 @@ export class Endpoint {
       request.resume();
       return response.writeHead(200, { ...CORS, ...this.#pollAnswers.shift() }).end();
     }
+    if (request.headers.m === '1') return this.#poll(request, response);
     if (request.headers.m !== '0') return this.#forward(request, response);
     const [kind, value] = split(this.#next('polling', request));
     request.resume();
@@ -116,13 +119,35 @@ export class Endpoint {
     }
   }
 
-  #forward(request, response) {
+  // Polls pass, are held here until the mode changes, or lose their answer: the server believes it
+  // sent, the client sees a broken connection.
+  setPolls(mode) {
+    this.#polls = mode;
+    const held = this.#held;
+    this.#held = [];
+    for (const [request, response] of held) this.#poll(request, response);
+  }
+
+  #poll(request, response) {
+    if (this.#polls === 'hold') return this.#held.push([request, response]);
+    return this.#forward(request, response, this.#polls === 'lose');
+  }
+
+  #forward(request, response, lose = false) {
     const { host, connection, ...headers } = request.headers;
     const upstream = http.request(
       { host: '127.0.0.1', port: this.to, path: request.url, method: request.method, headers, agent: false },
       (answer) => {
+        if (lose) {
+          this.#polls = 'pass';
+          answer.resume();
+          answer.on('end', () => response.destroy());
+          // With a status line on its way, Chromium does not repeat the request by itself.
+          response.writeHead(200, { ...CORS, 'Content-Length': 1_000_000 });
+          return response.flushHeaders();
+        }
         response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
+        return answer.pipe(response);
       });
     upstream.on('error', () => response.destroy());
     response.on('close', () => upstream.destroy());

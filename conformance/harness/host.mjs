@@ -10,7 +10,7 @@ import { Inspector, Server } from './processes.mjs';
 export const HOST_METHODS = [
   'shared', 'serve', 'stopServer', 'freePort', 'busySilence',
   'inspect', 'control', 'stats', 'inspectorLog',
-  'endpoint', 'attempts', 'traffic', 'answerNextPoll', 'certificates', 'fileText',
+  'endpoint', 'attempts', 'traffic', 'answerNextPoll', 'setPolls', 'certificates', 'fileText',
 ];
 
 export class Host {
@@ -113,6 +113,10 @@ export class Host {
 
   async answerNextPoll(id, headers) {
     this.#get(id).answerNextPoll(headers);
+  }
+
+  async setPolls(id, mode) {
+    this.#get(id).setPolls(mode);
   }
 
   async certificates() {

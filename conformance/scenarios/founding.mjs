@@ -66,7 +66,7 @@ export const founding = [
       const port = await t.host.freePort();
       // The scripted endpoint plays the late start exactly: it refuses twice, then serves.
       const endpoint = await t.host.endpoint({
-        to: await t.port(), websocket: ['status:503', 'reset', 'pass'], polling: ['status:503', 'reset', 'pass'],
+        to: await t.port(), websocket: ['status:503', 'reset', 'pass'], polling: ['status:503', 'status:404', 'pass'],
       });
       const retry = { attempts: 5, interval: 100 };
       const started = performance.now();
@@ -139,7 +139,7 @@ export const founding = [
       for (const type of ['disconnect', 'reconnect', 'close']) {
         session.on(type, () => states.push([type, session.isConnected(), session.isClosed()]));
       }
-      await proxy.cut();
+      await t.lose(proxy, events);
       await events.await('reconnect');
       session.close();
       await events.await('close');
@@ -157,8 +157,7 @@ export const founding = [
       const proxy = await t.inspected();
       const session = await t.connect({ port: proxy.port, reconnect: { timeout: 0 } });
       const events = t.events(session);
-      await proxy.cut();
-      await events.await('close');
+      await t.lose(proxy, events, { event: 'close' });
       t.equal(events.types(), ['close'], 'events');
     },
   },

@@ -14,6 +14,7 @@ import (
 
 	"advect.dev/internal/engine"
 	"advect.dev/internal/outbox"
+	"advect.dev/internal/wire"
 )
 
 const (
@@ -22,6 +23,7 @@ const (
 	batchBytes   = 256 << 10 // most that one flush takes at a time
 	finishWithin = 5 * time.Second
 	drainWithin  = time.Second
+	pongWithin   = 2 * time.Second
 )
 
 // A webSocket is one connection of a session.
@@ -29,6 +31,7 @@ type webSocket struct {
 	nc       net.Conn
 	session  *engine.Session
 	writing  atomic.Bool // a flush is running, or the response is not yet written
+	held     atomic.Bool // the first flush waits for a pong
 	draining atomic.Bool // the session is over; what arrives is dropped
 	buffered bool        // nc does not write vectors
 }
@@ -66,7 +69,12 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 func (c *webSocket) run(response, early []byte, maxMessage int) {
 	defer c.nc.Close()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(finishWithin))
-	if _, err := c.nc.Write(ws.MustCompileFrame(ws.NewBinaryFrame(response))); err != nil || c.session == nil {
+	frames := ws.MustCompileFrame(ws.NewBinaryFrame(response))
+	lost := c.session != nil && wire.ResponseCode(response[2]) == wire.ReconnectedWithLoss
+	if lost {
+		frames = append(frames, ws.MustCompileFrame(ws.NewPingFrame(nil))...)
+	}
+	if _, err := c.nc.Write(frames); err != nil || c.session == nil {
 		if c.session != nil {
 			c.session.Lost(c, engine.IOException)
 		} else {
@@ -76,7 +84,16 @@ func (c *webSocket) run(response, early []byte, maxMessage int) {
 		return
 	}
 	_ = c.nc.SetWriteDeadline(time.Time{})
-	go c.flush()
+	c.held.Store(true)
+	if lost {
+		// The JavaScript client under Node sets its count of received messages to 0
+		// some time after it has read this response. Messages that it reads together
+		// with the response would not be counted, and be sent again, deltas too,
+		// after the next loss. A pong shows that it has read the response alone.
+		defer time.AfterFunc(pongWithin, c.release).Stop()
+	} else {
+		c.release()
+	}
 
 	var r io.Reader = c.nc
 	if len(early) > 0 {
@@ -89,6 +106,13 @@ func (c *webSocket) run(response, early []byte, maxMessage int) {
 		return
 	}
 	c.session.Lost(c, reason)
+}
+
+// release lets the first flush begin.
+func (c *webSocket) release() {
+	if c.held.CompareAndSwap(true, false) {
+		go c.flush()
+	}
 }
 
 type sliceReader struct{ b []byte }
@@ -296,7 +320,7 @@ func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
 	return buf, nil
 }
 
-// control answers a ping and takes note of a close. A close frame says nothing
+// control answers a ping and takes note of a pong and a close. A close frame says nothing
 // about the session (02 section 7).
 func (c *webSocket) control(r io.Reader, h ws.Header) error {
 	if !h.Fin || h.Length > ws.MaxControlFramePayloadSize {
@@ -313,6 +337,8 @@ func (c *webSocket) control(r io.Reader, h ws.Header) error {
 		if _, err := c.nc.Write(ws.MustCompileFrame(ws.NewPongFrame(payload))); err != nil {
 			return fmt.Errorf("write pong: %w", err)
 		}
+	case ws.OpPong:
+		c.release()
 	case ws.OpClose:
 		return errPeerClosed
 	}
