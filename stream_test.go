@@ -103,7 +103,7 @@ func describe[V datatype.Value](u Update[V]) string {
 	return b.String()
 }
 
-func record[V datatype.Value](f *feed, name, selector string) *StreamHandle {
+func addRecorder[V datatype.Value](f *feed, name, selector string) *StreamHandle {
 	f.Helper()
 	h, err := AddStream(f.Topics, selector, recorder[V](f, name))
 	if err != nil {
@@ -112,7 +112,7 @@ func record[V datatype.Value](f *feed, name, selector string) *StreamHandle {
 	return h
 }
 
-func recordFallback[V datatype.Value](f *feed, name string) *StreamHandle {
+func addFallbackRecorder[V datatype.Value](f *feed, name string) *StreamHandle {
 	f.Helper()
 	h, err := AddFallbackStream(f.Topics, recorder[V](f, name))
 	if err != nil {
@@ -152,7 +152,7 @@ var (
 
 func TestStream(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.JSON](f, "s", "?a//")
+		addRecorder[datatype.JSON](f, "s", "?a//")
 		f.told()
 		f.announceTopic(1, "a/b", jsonTopic)
 		f.announceTopic(2, "x", jsonTopic)
@@ -184,12 +184,12 @@ func TestStream(t *testing.T) {
 
 func TestStreamTypes(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.JSON](f, "json", "?.*//")
-		record[datatype.String](f, "string", "?.*//")
-		record[datatype.Int64](f, "int64", "?.*//")
-		record[datatype.Double](f, "double", "?.*//")
-		record[datatype.Binary](f, "binary", "?.*//")
-		record[datatype.Value](f, "any", "?.*//")
+		addRecorder[datatype.JSON](f, "json", "?.*//")
+		addRecorder[datatype.String](f, "string", "?.*//")
+		addRecorder[datatype.Int64](f, "int64", "?.*//")
+		addRecorder[datatype.Double](f, "double", "?.*//")
+		addRecorder[datatype.Binary](f, "binary", "?.*//")
+		addRecorder[datatype.Value](f, "any", "?.*//")
 		f.announceTopic(1, "i", int64Topic)
 		f.value(1, datatype.Int64(7).Bytes())
 		f.told("json subscribe i INT64", "int64 subscribe i INT64", "any subscribe i INT64",
@@ -211,7 +211,7 @@ func TestLateStream(t *testing.T) {
 		f.announceTopic(2, "late/b", NewSpecification(JSON, With(PropertyDontRetainValue, "true")))
 		f.value(2, jsonBytes(2))
 		f.announceTopic(3, "late/n", stringTopic)
-		record[datatype.JSON](f, "late", "?late//")
+		addRecorder[datatype.JSON](f, "late", "?late//")
 		f.told("late subscribe late/b JSON DONT_RETAIN_VALUE=true",
 			"late subscribe late/n STRING",
 			"late subscribe late/z JSON", "late value late/z 1 first")
@@ -225,7 +225,7 @@ func TestLateStream(t *testing.T) {
 func TestStreamHandleClose(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
 		f.announceTopic(1, "a", int64Topic)
-		a, b := record[datatype.Int64](f, "a", "a"), record[datatype.Int64](f, "b", "a")
+		a, b := addRecorder[datatype.Int64](f, "a", "a"), addRecorder[datatype.Int64](f, "b", "a")
 		f.told("a subscribe a INT64", "b subscribe a INT64")
 		a.Close()
 		a.Close()
@@ -268,17 +268,17 @@ func TestUnreadableType(t *testing.T) {
 
 func TestFallbackStreams(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		fallback := recordFallback[datatype.String](f, "fallback")
+		fallback := addFallbackRecorder[datatype.String](f, "fallback")
 		f.announceTopic(401, "fb/s", stringTopic)
 		f.value(401, datatype.String("a").Bytes())
 		f.announceTopic(402, "fb/j", jsonTopic)
 		f.value(402, []byte{0xbf, 0xff})
 		f.told("fallback subscribe fb/s STRING", "fallback value fb/s a first")
 
-		specific := record[datatype.String](f, "specific", "?fb//")
+		specific := addRecorder[datatype.String](f, "specific", "?fb//")
 		f.told("fallback unsubscribe fb/s STREAM_CHANGE", "specific subscribe fb/s STRING", "specific value fb/s a first")
-		second := record[datatype.String](f, "second", "fb/s")
-		late := recordFallback[datatype.String](f, "late")
+		second := addRecorder[datatype.String](f, "second", "fb/s")
+		late := addFallbackRecorder[datatype.String](f, "late")
 		f.value(401, datatype.String("b").Bytes())
 		f.told("second subscribe fb/s STRING", "second value fb/s a first",
 			"specific value fb/s b was a", "second value fb/s b was a")
@@ -295,7 +295,7 @@ func TestFallbackStreams(t *testing.T) {
 		late.Close()
 		fallback.Close()
 		f.announceTopic(401, "fb/s", stringTopic)
-		late = recordFallback[datatype.String](f, "later")
+		late = addFallbackRecorder[datatype.String](f, "later")
 		f.value(401, datatype.String("c").Bytes())
 		f.told("late close <nil>", "fallback close <nil>") // nothing of what is subscribed already
 		late.Close()
@@ -305,7 +305,7 @@ func TestFallbackStreams(t *testing.T) {
 
 func TestReset(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.Int64](f, "s", "?.*//")
+		addRecorder[datatype.Int64](f, "s", "?.*//")
 		f.announceTopic(1, "b", int64Topic)
 		f.announceTopic(2, "a", int64Topic)
 		f.value(1, datatype.Int64(1).Bytes())
@@ -325,7 +325,7 @@ func TestReset(t *testing.T) {
 func TestBrokenRules(t *testing.T) {
 	one, two := datatype.Int64(1).Bytes(), datatype.Int64(2).Bytes()
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.Int64](f, "s", "?.*//")
+		addRecorder[datatype.Int64](f, "s", "?.*//")
 		f.value(9, one)
 		f.value(9, one)
 		f.delta(8, one)
@@ -354,7 +354,7 @@ func TestBrokenRules(t *testing.T) {
 
 func TestBrokenDelta(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.JSON](f, "s", "a")
+		addRecorder[datatype.JSON](f, "s", "a")
 		f.announceTopic(1, "a", jsonTopic)
 		f.delta(1, []byte{0x41, 0x61})
 		f.delta(1, []byte{0xf6})
@@ -367,7 +367,7 @@ func TestBrokenDelta(t *testing.T) {
 			"s value a 1 first", "s error topic a: corrupt delta: at byte 0: copy of 255 bytes at 0 from 1",
 			"s value a 2", "s value a 2 was 2")
 		f.reports("no value", "corrupt delta")
-		late := record[datatype.JSON](f, "late", "a")
+		late := addRecorder[datatype.JSON](f, "late", "a")
 		f.told("late subscribe a JSON", "late value a 2 first")
 		late.Close()
 
@@ -384,8 +384,8 @@ func TestBrokenDelta(t *testing.T) {
 
 func TestUnreadableValue(t *testing.T) {
 	bubble(t, func(t *testing.T, f *feed) {
-		record[datatype.String](f, "s", "a")
-		record[datatype.JSON](f, "json", "a")
+		addRecorder[datatype.String](f, "s", "a")
+		addRecorder[datatype.JSON](f, "json", "a")
 		if _, err := AddStream(f.Topics, "a", Stream[datatype.String]{OnValue: func(Update[datatype.String]) {}}); err != nil {
 			t.Fatal(err)
 		}
@@ -508,7 +508,7 @@ func TestSubscriptionFlowVectors(t *testing.T) {
 						want = append(want, officialEvents(r.Value.([]any))...)
 					}
 				}
-				record[datatype.JSON](f, "json", "?.*//")
+				addRecorder[datatype.JSON](f, "json", "?.*//")
 				for _, m := range flow.Messages {
 					body, err := hex.DecodeString(m.Body)
 					if err != nil {
@@ -585,7 +585,7 @@ func TestReentrantCallbacks(t *testing.T) {
 		recorder.OnValue = func(u Update[datatype.Int64]) {
 			onValue(u)
 			if u.First {
-				record[datatype.Int64](f, "inner", "a")
+				addRecorder[datatype.Int64](f, "inner", "a")
 				handle.Close()
 			}
 		}
