@@ -117,12 +117,10 @@ async function chromiumSubscriber(chromium, port, transports) {
 }
 
 // The handshake outcomes that passed through an inspector: {105: n, 106: n, ...}.
-function outcomes(inspector) {
+async function outcomes(inspector) {
   const counts = {};
-  for (const line of inspector.process.lines) {
-    if (!line.startsWith('{')) continue;
-    const { code } = JSON.parse(line);
-    if (code) counts[code] = (counts[code] ?? 0) + 1;
+  for (const { codes } of (await inspector.stats()).sessions) {
+    for (const [code, n] of Object.entries(codes)) counts[code] = (counts[code] ?? 0) + n;
   }
   return counts;
 }
@@ -177,7 +175,7 @@ async function main() {
       ['Chromium, WebSocket', (proxyPort) => chromiumSubscriber(chromium, proxyPort, ['WS'])],
       ['Chromium, polling', (proxyPort) => chromiumSubscriber(chromium, proxyPort, ['XHR'])],
     ]) {
-      const inspector = await Inspector.start(binary, { port, log: true });
+      const inspector = await Inspector.start(binary, { port });
       cleanup.unshift(() => inspector.stop());
       const subscriber = await start(inspector.port);
       cleanup.unshift(() => subscriber.stop());
@@ -191,8 +189,8 @@ async function main() {
     await Promise.all(subscribers.map(({ inspector }) => inspector.post('/random-cuts', { stop: true })));
     const summaries = await settled(subscribers, finals);
 
-    const reports = subscribers.map(({ name, inspector }, n) =>
-      judge(name, summaries[n], outcomes(inspector), finals, topicCount));
+    const codes = await Promise.all(subscribers.map(({ inspector }) => outcomes(inspector)));
+    const reports = subscribers.map(({ name }, n) => judge(name, summaries[n], codes[n], finals, topicCount));
     console.log(`published ${sent} updates in ${tookSeconds.toFixed(1)} s, ${answered} acknowledged, ${failures.length} failed`);
     for (const { name, values, reconnects, lossless, withLoss, problems } of reports) {
       console.log(`${problems.length ? 'FAIL' : 'ok  '} ${name.padEnd(20)} ${values} values, ${reconnects} reconnections (${lossless} lossless, ${withLoss} with loss)`);
