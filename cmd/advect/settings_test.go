@@ -169,3 +169,26 @@ func TestDurations(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsAreDocumented looks for every command and flag in docs/cli.md.
+// Settings are in docs/configuration.md.
+func TestCommandsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser, err := newParser(&streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Leaves(true) {
+		if !strings.Contains(string(text), "\n## "+command.Path()+"\n") {
+			t.Errorf("docs/cli.md has no section %q", command.Path())
+		}
+		for _, f := range command.Flags {
+			if f.Tag.Get("yaml") == "" && !strings.Contains(string(text), "--"+f.Name) && f.Short == 0 {
+				t.Errorf("docs/cli.md does not mention --%s of %s", f.Name, command.Path())
+			}
+		}
+	}
+}
