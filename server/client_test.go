@@ -48,8 +48,9 @@ func (p params) with(pairs ...string) params {
 	return p
 }
 
-// recoverable are the parameters of a client that wants to reconnect.
-func recoverable() params { return anonymous().with("r", "60000") }
+// recoverable are the parameters of a client that wants to reconnect, and that
+// has not the defects of the JavaScript one.
+func recoverable() params { return anonymous().with("r", "60000", "ty", "WJ") }
 
 func encoded(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
@@ -157,16 +158,23 @@ func (c *webSocket) frame() (ws.Frame, error) {
 var errClosing = errors.New("close frame")
 
 func (c *webSocket) receive() ([]byte, error) {
-	f, err := c.frame()
-	switch {
-	case err != nil:
-		return nil, err
-	case f.Header.OpCode == ws.OpClose:
-		return nil, errClosing
-	case f.Header.Masked || !f.Header.Fin || f.Header.OpCode != ws.OpBinary:
-		return nil, fmt.Errorf("unexpected frame %+v", f.Header)
+	for {
+		f, err := c.frame()
+		switch {
+		case err != nil:
+			return nil, err
+		case f.Header.OpCode == ws.OpPing:
+			if err := c.write(ws.NewPongFrame(f.Payload)); err != nil {
+				return nil, err
+			}
+			continue
+		case f.Header.OpCode == ws.OpClose:
+			return nil, errClosing
+		case f.Header.Masked || !f.Header.Fin || f.Header.OpCode != ws.OpBinary:
+			return nil, fmt.Errorf("unexpected frame %+v", f.Header)
+		}
+		return f.Payload, nil
 	}
-	return f.Payload, nil
 }
 
 func (c *webSocket) drop() { _ = c.nc.Close() }
@@ -314,6 +322,8 @@ func unbatch(body string) (messages [][]byte, err error) {
 	}
 	return messages, nil
 }
+
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
 
 // unhex returns the bytes of a hexadecimal text with spaces.
 func unhex(s string) []byte {

@@ -59,11 +59,25 @@ func (h *handshakes) state(c net.Conn, state http.ConnState) {
 		return
 	}
 	if len(h.pending) >= h.limit {
-		if t, ok := c.(*tls.Conn); ok {
-			c = t.NetConn() // without a goodbye, which can block
-		}
-		_ = c.Close()
+		cut(c)
 		return
 	}
 	h.pending[c] = struct{}{}
+}
+
+// close closes the connections on which no request has arrived.
+func (h *handshakes) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.pending {
+		cut(c)
+	}
+}
+
+// cut closes a connection, one with TLS without the goodbye, which can block.
+func cut(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.Close()
 }

@@ -29,6 +29,7 @@ type Server struct {
 	engine     *engine.Engine
 	handlers   []*transport.Handler
 	https      []*http.Server
+	pending    []*handshakes
 	urls       []string
 	accepting  atomic.Bool
 	stopping   chan struct{}
@@ -190,6 +191,7 @@ func (s *Server) serve(l listener) {
 	}
 	s.handlers = append(s.handlers, h)
 	s.https = append(s.https, web)
+	s.pending = append(s.pending, pending)
 	s.urls = append(s.urls, fmt.Sprintf("%s://%s/diffusion", l.scheme, l.Addr()))
 	s.serving.Add(1)
 	go func() {
@@ -231,6 +233,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.close.Do(func() {
 		s.accepting.Store(false)
 		s.engine.Close()
+		for _, p := range s.pending { // Shutdown would wait for them for 5 s
+			p.close()
+		}
 		for _, web := range s.https {
 			err = errors.Join(err, web.Shutdown(ctx))
 			_ = web.Close()
