@@ -21,6 +21,10 @@ func readFile(name string) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
+	return parseFile(name, data)
+}
+
+func parseFile(name string, data []byte) (*settings, error) {
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -32,11 +36,20 @@ func readFile(name string) (*settings, error) {
 		}
 		if node, err := set.read(doc.Body); err != nil {
 			at := node.GetToken().Position.Line
-			line := strings.TrimRight(strings.Split(string(data), "\n")[at-1], "\r")
-			return nil, fmt.Errorf("%s:%d: %w\n%5d | %s", name, at, err, at, line)
+			return nil, fmt.Errorf("%s:%d: %w\n%5d | %s", name, at, err, at, lineOf(data, at))
 		}
 	}
 	return set, nil
+}
+
+// lineOf returns a line of a text, counted from 1.
+func lineOf(text []byte, number int) string {
+	for line := range strings.Lines(string(text)) {
+		if number--; number == 0 {
+			return strings.TrimRight(line, "\r\n")
+		}
+	}
+	return ""
 }
 
 // read takes over a document. With an error it returns the node at fault.

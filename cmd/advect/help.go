@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -69,4 +70,21 @@ func explain(flag *kong.Value) string {
 		return flag.Help
 	}
 	return fmt.Sprintf("%s (%s)", strings.TrimSuffix(flag.Help, "."), strings.Join(notes, "; "))
+}
+
+// strayVariables returns those of an environment that look like settings but
+// are none, nor anything else that this program reads.
+func strayVariables(environ []string) []string {
+	known := []string{"ADVECT_CONFIG", "ADVECT_URL", "ADVECT_PRINCIPAL", "ADVECT_PASSWORD"}
+	for _, s := range describe(defaults()) {
+		known = append(known, envName(s.Name))
+	}
+	var stray []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "ADVECT_") && !slices.Contains(known, name) {
+			stray = append(stray, name)
+		}
+	}
+	return stray
 }

@@ -155,7 +155,7 @@ func executable(path string) bool {
 func environment(ts *testscript.TestScript) []string {
 	var env []string
 	for _, name := range []string{
-		"PATH", "HOME", "WORK", "TMPDIR", "ADVECT_LISTEN", "ADVECT_CONFIG", "ADVECT_DATA_DIR",
+		"PATH", "HOME", "WORK", "TMPDIR", "ADVECT_LISTEN", "ADVECT_LISTN", "ADVECT_CONFIG", "ADVECT_DATA_DIR",
 		"ADVECT_URL", "ADVECT_PRINCIPAL", "ADVECT_PASSWORD", "GOCOVERDIR", "GORACE",
 	} {
 		if v := ts.Getenv(name); v != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -32,6 +33,9 @@ func (c *serveCmd) Run(std *streams) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := newLogger(std.err, cfg)
+	for _, name := range strayVariables(os.Environ()) {
+		log.Warn("environment variable is not a setting, so it has no effect", "name", name)
+	}
 	cfg.Logger = log
 	srv, err := server.Start(cfg.Config)
 	if err != nil {
@@ -100,6 +104,8 @@ func advise(err error) error {
 		try = "an address of this machine, such as --listen 127.0.0.1:8080"
 	case strings.HasPrefix(err.Error(), "load TLS certificate"):
 		try = "check that --tls-cert and --tls-key name the two PEM files of one certificate, and that they may be read"
+	case strings.HasPrefix(err.Error(), "open principal store") && (errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrPermission)):
+		try = "a directory that this user may write to, with --data-dir DIR"
 	default: // the others say it themselves
 		return err
 	}
