@@ -6,8 +6,6 @@ import (
 	"io"
 	"reflect"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 )
 
 type configCmd struct {
@@ -46,13 +44,25 @@ func printYAML(w io.Writer, list []setting) error {
 		for _, line := range wrap(fmt.Sprintf("%s %s, default: %s.", s.Help, s.Unit, s.DefaultText), 98) {
 			fmt.Fprintln(w, "#", line)
 		}
-		text, err := yaml.Marshal(map[string]any{s.Name: s.Value})
-		if err != nil {
-			return fmt.Errorf("print %s: %w", s.Name, err)
-		}
-		fmt.Fprintf(w, "%s", text)
+		fmt.Fprintf(w, "%s: %s\n", s.Name, yamlText(s.Value))
 	}
 	return nil
+}
+
+// yamlText is the value of a setting in a configuration file. JSON text is YAML
+// too, and unlike plain text it is never taken for something else.
+func yamlText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return string(quoted(v))
+	case []string:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = string(quoted(item))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return fmt.Sprint(v)
 }
 
 // printJSON prints an object of settings by name, in their order.
