@@ -139,6 +139,7 @@ func (c *webSocket) send(message []byte) error {
 func (c *webSocket) write(f ws.Frame) error {
 	b, err := ws.CompileFrame(ws.MaskFrame(f))
 	if err == nil {
+		_ = c.nc.SetDeadline(time.Now().Add(deadline))
 		_, err = c.nc.Write(b)
 	}
 	return err
@@ -146,6 +147,7 @@ func (c *webSocket) write(f ws.Frame) error {
 
 // frame reads the next frame, of any kind.
 func (c *webSocket) frame() (ws.Frame, error) {
+	_ = c.nc.SetDeadline(time.Now().Add(deadline))
 	h, err := ws.ReadHeader(c.r)
 	if err != nil {
 		return ws.Frame{}, err

@@ -18,8 +18,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every wait for something that must happen.
-const deadline = 10 * time.Second
+// deadline bounds every wait for something that must happen. It is long because
+// the machine may be busy.
+const deadline = 30 * time.Second
 
 // start returns a server of its own for a test. No system pings unless the test
 // asks for them, so that conversations are what the test makes them.

@@ -106,7 +106,7 @@ func (s *peer) write(message []byte) {
 		s.sent = append(s.sent, message)
 	}
 	if err := s.send(message); err != nil {
-		s.t.Fatalf("send %x: %v", message, err)
+		s.t.Fatalf("send %.99x: %v", message, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *peer) next() string {
 	}
 	words, err := s.describe(b)
 	if err != nil {
-		s.t.Fatalf("received %x: %v", b, err)
+		s.t.Fatalf("received %.99x: %v", b, err)
 	}
 	return words
 }
@@ -129,7 +129,7 @@ func (s *peer) expect(want ...string) {
 	s.t.Helper()
 	for i, w := range want {
 		if got := s.next(); got != w {
-			s.t.Fatalf("message %d of %d is %q, want %q", i+1, len(want), got, w)
+			s.t.Fatalf("message %d of %d is %.99q, want %.99q", i+1, len(want), got, w)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (s *peer) expectClosed() {
 	}
 	c := s.link.(*webSocket)
 	if b, err := c.receive(); err == nil {
-		s.t.Fatalf("received %x, want the end of the connection", b)
+		s.t.Fatalf("received %.99x, want the end of the connection", b)
 	} else if isTimeout(err) {
 		s.t.Fatalf("the connection is still open after %v", deadline)
 	}
@@ -289,7 +289,7 @@ func (s *peer) call(request func(b []byte, conversation int64) []byte) []string 
 func (s *peer) must(request func(b []byte, conversation int64) []byte) {
 	s.t.Helper()
 	if got := s.call(request); !slices.Equal(got, []string{"response"}) {
-		s.t.Fatalf("request answered by %q", got)
+		s.t.Fatalf("request answered by %.99q", got)
 	}
 }
 

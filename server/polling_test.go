@@ -222,12 +222,11 @@ func TestUnknownTokens(t *testing.T) {
 // TestPollTimeout has a client stop polling: its session is disconnected.
 func TestPollTimeout(t *testing.T) {
 	t.Parallel()
-	srv := start(t, func(c *server.Config) { c.PollTimeout = 50 * time.Millisecond })
+	srv := start(t, func(c *server.Config) { c.PollTimeout = time.Second })
 	s, c := polling(t, srv, recoverable())
-	s.ping()
 	await(t, "the loss of the connection", func() bool {
 		// A send is no poll.
-		_, err := c.numbered(2, 1, "")
+		_, err := c.numbered(2, 0, "")
 		return err == errReconnect
 	})
 	if n := srv.Sessions(); n != 1 {
@@ -235,18 +234,19 @@ func TestPollTimeout(t *testing.T) {
 	}
 	s.again(overPolling, wire.Reconnected)
 	s.ping()
-
-	// Without a window the session is over.
-	connect(t, srv, overPolling, anonymous())
 	s.write([]byte{0x1d})
+	s.expectEnd()
 	awaitSessions(t, srv, 0)
+
+	connect(t, srv, overPolling, anonymous())
+	awaitSessions(t, srv, 0) // without a window the session is over
 }
 
 // TestHeldPollIsNoSilence holds polls for much longer than the poll-timeout.
 func TestHeldPollIsNoSilence(t *testing.T) {
 	t.Parallel()
 	srv := start(t, func(c *server.Config) {
-		c.PollTimeout, c.PollHold, c.HandshakeTimeout = 50*time.Millisecond, 1500*time.Millisecond, 50*time.Millisecond
+		c.PollTimeout, c.PollHold, c.HandshakeTimeout = 500*time.Millisecond, 2500*time.Millisecond, 500*time.Millisecond
 	})
 	s, c := polling(t, srv, anonymous())
 	if body, err := c.poll(); body != "" || err != nil {
