@@ -146,7 +146,8 @@ var errTooLarge = errors.New("the topic does not fit into the maximum result siz
 // the moment. Topics that the session may not read are left out. The session
 // needs the permission SELECT_TOPIC.
 //
-// A selector that is not one is an error that matches [ErrInvalidSelector].
+// A selector that is not one is an error that matches [ErrInvalidSelector], or
+// [ErrInvalidData] if it is the server that refuses it, for a regular expression.
 func (t *Topics) FetchTopics(ctx context.Context, query FetchQuery) (FetchResult, error) {
 	request, err := query.request(t.maxValue)
 	if err != nil {

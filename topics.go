@@ -102,7 +102,8 @@ func (t *Topics) Add(ctx context.Context, path string, specification Specificati
 // permission MODIFY_TOPIC stay, without an error. A path stands for one topic,
 // never for those below it: for a whole branch use a selector such as "?a/b//".
 //
-// A selector that is not one is an error that matches [ErrInvalidSelector].
+// A selector that is not one is an error that matches [ErrInvalidSelector], or
+// [ErrInvalidData] if it is the server that refuses it, for a regular expression.
 func (t *Topics) Remove(ctx context.Context, selectors ...string) (removed int, err error) {
 	expression, err := join(selectors)
 	if err != nil {
@@ -124,7 +125,8 @@ func (t *Topics) Remove(ctx context.Context, selectors ...string) (removed int, 
 // The session needs the permission SELECT_TOPIC for what it selects, and
 // receives the topics for which it has READ_TOPIC.
 //
-// A selector that is not one is an error that matches [ErrInvalidSelector].
+// A selector that is not one is an error that matches [ErrInvalidSelector], or
+// [ErrInvalidData] if it is the server that refuses it, for a regular expression.
 func (t *Topics) Subscribe(ctx context.Context, selectors ...string) error {
 	return t.SubscribeScope(ctx, "", selectors...)
 }
@@ -143,7 +145,8 @@ func (t *Topics) SubscribeScope(ctx context.Context, scope string, selectors ...
 // nothing need have been subscribed. The selectors need not be those of Subscribe:
 // from a wide selection one can take out a part.
 //
-// A selector that is not one is an error that matches [ErrInvalidSelector].
+// A selector that is not one is an error that matches [ErrInvalidSelector], or
+// [ErrInvalidData] if it is the server that refuses it, for a regular expression.
 func (t *Topics) Unsubscribe(ctx context.Context, selectors ...string) error {
 	return t.UnsubscribeScope(ctx, "", selectors...)
 }
