@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -130,29 +132,33 @@ func (c *Config) Validate() error {
 	} else if c.TLSCert != "" || c.TLSKey != "" {
 		bad("tls-cert", "has no effect without tls-listen")
 	}
-	for _, n := range []struct {
-		name       string
-		value, min int64
-	}{
-		{"ping-period", int64(c.PingPeriod), 0},
-		{"reconnect-keep-alive", int64(c.ReconnectKeepAlive), 0},
-		{"recovery-messages", int64(c.RecoveryMessages), 0},
-		{"recovery-bytes", int64(c.RecoveryBytes), 0},
-		{"queue-messages", int64(c.QueueMessages), 16},
-		{"queue-bytes", int64(c.QueueBytes), 1 << 16},
-		{"max-message-size", int64(c.MaxMessageSize), 1024},
-		{"max-fetch-size", int64(c.MaxFetchSize), 1024},
-		{"max-sessions", int64(c.MaxSessions), 0},
-		{"max-sessions-per-address", int64(c.MaxSessionsPerAddress), 0},
-		{"max-handshakes", int64(c.MaxHandshakes), 1},
-		{"handshake-timeout", int64(c.HandshakeTimeout), int64(time.Millisecond)},
-		{"poll-hold", int64(c.PollHold), int64(time.Millisecond)},
-		{"poll-timeout", int64(c.PollTimeout), int64(time.Millisecond)},
-		{"drain-timeout", int64(c.DrainTimeout), 0},
+	for name, n := range map[string]struct{ value, min int }{
+		"recovery-messages":        {c.RecoveryMessages, 0},
+		"recovery-bytes":           {c.RecoveryBytes, 0},
+		"queue-messages":           {c.QueueMessages, 16},
+		"queue-bytes":              {c.QueueBytes, 1 << 16},
+		"max-message-size":         {c.MaxMessageSize, 1024},
+		"max-fetch-size":           {c.MaxFetchSize, 1024},
+		"max-sessions":             {c.MaxSessions, 0},
+		"max-sessions-per-address": {c.MaxSessionsPerAddress, 0},
+		"max-handshakes":           {c.MaxHandshakes, 1},
 	} {
 		if n.value < n.min {
-			bad(n.name, "must be at least %d", n.min)
+			bad(name, "is %d; the least is %d", n.value, n.min)
 		}
 	}
+	for name, d := range map[string]struct{ value, min time.Duration }{
+		"ping-period":          {c.PingPeriod, 0},
+		"reconnect-keep-alive": {c.ReconnectKeepAlive, 0},
+		"handshake-timeout":    {c.HandshakeTimeout, time.Millisecond},
+		"poll-hold":            {c.PollHold, time.Millisecond},
+		"poll-timeout":         {c.PollTimeout, time.Millisecond},
+		"drain-timeout":        {c.DrainTimeout, 0},
+	} {
+		if d.value < d.min {
+			bad(name, "is %v; the least is %v", d.value, d.min)
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(problems...)
 }
