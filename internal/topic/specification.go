@@ -121,7 +121,13 @@ func ReadSpecification(r *wire.Reader) Specification {
 // AppendProperties appends a map of strings in key order.
 func AppendProperties(b []byte, m map[string]string) []byte {
 	b = wire.AppendInt32(b, int32(len(m)))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	var most [16]string // more than there are kinds of property: sorting them allocates nothing
+	keys := most[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		b = wire.AppendString(wire.AppendString(b, k), m[k])
 	}
 	return b

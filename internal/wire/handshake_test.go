@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
-	"math"
 	"net/http"
 	"net/textproto"
 	"reflect"
@@ -330,7 +329,7 @@ func TestPingPeriodIsClipped(t *testing.T) {
 		t.Errorf("period -1 ms: %+v, %v, want no pings", r, err)
 	}
 	ok[43] = 0x7f
-	if r, err := ParseConnectResponse(ok); err != nil || r.PingPeriod <= 0 || r.PingPeriod > math.MaxInt64 {
+	if r, err := ParseConnectResponse(ok); err != nil || r.PingPeriod < 290*365*24*time.Hour {
 		t.Errorf("period 2^63-1 ms: %+v, %v", r, err)
 	}
 }

@@ -48,7 +48,7 @@ func TestClaimedLengthsAllocateNothing(t *testing.T) {
 			if err := decode(b); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%s of %x: error %v, want ErrMalformed", name, b, err)
 			}
-			if n := bytesPerRun(100, func() { _ = decode(b) }); n >= 1024 {
+			if n := leastBytes(func() { _ = decode(b) }); n >= 1024 {
 				t.Errorf("%s of %x allocates %d bytes", name, b, n)
 			}
 		}
@@ -61,7 +61,7 @@ func TestManyElementsAllocateWhatTheyHold(t *testing.T) {
 	const n = 10_000
 	b := AppendInt32(nil, n)
 	b = append(b, bytes.Repeat([]byte{0x80}, n)...) // never ends a varint
-	got := bytesPerRun(20, func() { NewReader(b).Strings() })
+	got := leastBytes(func() { NewReader(b).Strings() })
 	if limit := uint64(20*len(b) + 1024); got > limit {
 		t.Errorf("%d bytes allocated for %d received", got, len(b))
 	}

@@ -1,0 +1,164 @@
+package service
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"advect.dev/internal/topic"
+	"advect.dev/internal/wire"
+)
+
+type object = map[string]any
+
+// describe returns a decoded body in the notation of the vectors, which is
+// independent of this package's codecs.
+func describe(s Declaration, response bool, value any) any {
+	switch v := value.(type) {
+	case Empty:
+		return object{}
+	case Bool:
+		return bool(v)
+	case Count:
+		return object{"count": int32(v)}
+	case Text:
+		if s == ListPathPermissions {
+			return object{"path": string(v)}
+		}
+		return object{"selector": string(v)}
+	case Created:
+		if s == TopicAdd {
+			return object{"status": [...]string{"ADDED", "EXISTS"}[v]}
+		}
+		return object{"result": [...]string{"CREATED", "EXISTS"}[v]}
+	case Permissions:
+		codes := make([]int, len(v))
+		for i, c := range v {
+			codes[i] = int(c)
+		}
+		return object{"permissions": codes}
+	case OptionalProperties:
+		if !v.Present {
+			return nil
+		}
+		return v.Properties
+	case Selection:
+		return object{"selector": v.Selector, "scope": v.Scope}
+	case SessionRequest:
+		return object{"sessionId": v.Session.String()}
+	case Subscription:
+		return object{"topicId": v.Topic, "path": v.Path, "specification": describeSpecification(v.Specification)}
+	case Unsubscription:
+		return object{"topicId": v.Topic, "reason": v.Reason.String()}
+	case PrincipalRequest:
+		return object{"principal": v.Principal, "credentials": describeCredentials(v.Credentials)}
+	case ReAuthenticateRequest:
+		return object{"principal": v.Principal, "credentials": describeCredentials(v.Credentials),
+			"proposedProperties": describeProperties(v.Properties)}
+	case AddRequest:
+		return object{"path": v.Path, "specification": describeSpecification(v.Specification)}
+	case SetRequest:
+		return object{"path": v.Path, "topicType": v.Type.String(), "value": describeBytes(v.Value), "constraint": describeConstraint(&v.Constraint)}
+	case AddAndSetRequest:
+		return object{"path": v.Path, "specification": describeSpecification(v.Specification),
+			"value": describeBytes(v.Value), "constraint": describeConstraint(&v.Constraint)}
+	case Query:
+		return describeQuery(v)
+	case QueryResult:
+		return describeResult(v)
+	}
+	panic(fmt.Sprintf("no description of %T: add it for the vectors of %s", value, s))
+}
+
+func describeBytes(b []byte) string { return "hex:" + hex.EncodeToString(b) }
+
+func describeProperties(m map[string]string) any {
+	if m == nil {
+		return object{}
+	}
+	return m
+}
+
+func describeSpecification(s topic.Specification) any {
+	return object{"type": s.Type.String(), "properties": describeProperties(s.Properties)}
+}
+
+func describeCredentials(c wire.Credentials) any {
+	switch c.Kind {
+	case wire.PasswordCredentials:
+		return object{"type": 1, "password": string(c.Data)}
+	case wire.CustomCredentials:
+		return object{"type": 2, "bytes": describeBytes(c.Data)}
+	}
+	return object{"type": 0, "length": len(c.Data)}
+}
+
+func describeQuery(q Query) any {
+	limit := func(l *Limit) any {
+		if l == nil {
+			return nil
+		}
+		return object{"path": l.Path, "inclusive": l.Inclusive}
+	}
+	types := []string{}
+	for t := topic.Binary; t <= topic.Unknown; t++ {
+		if q.Types&(1<<t) != 0 {
+			types = append(types, t.String())
+		}
+	}
+	return object{
+		"selector": q.Selector, "from": limit(q.From), "to": limit(q.To), "topicTypes": types,
+		"withValues": q.Values, "withProperties": q.Properties, "limit": q.Limit, "maximumResultSize": q.MaxResultSize,
+		"deepBranchDepth": q.DeepBranchDepth, "deepBranchLimit": q.DeepBranchLimit,
+		"withUnpublishedDelayedTopics": q.Unpublished, "withSizes": q.Sizes,
+	}
+}
+
+func describeResult(r QueryResult) any {
+	sets, topics := []any{}, []any{}
+	for _, set := range r.PropertySets {
+		sets = append(sets, describeProperties(set))
+	}
+	for _, t := range r.Topics {
+		var value any
+		if t.Value != nil {
+			value = describeBytes(*t.Value)
+		}
+		size := object{"kind": "none"}
+		switch t.Size.Kind {
+		case ValueSize:
+			size = object{"kind": "simple", "size": t.Size.Value}
+		case TimeSeriesSize:
+			size = object{"kind": "timeSeries", "size": t.Size.Value, "count": t.Size.Events, "total": t.Size.Total}
+		}
+		topics = append(topics, object{"path": t.Path, "topicType": t.Type.String(), "value": value,
+			"propertiesIndex": t.PropertySet, "size": size})
+	}
+	return object{"properties": sets, "results": topics, "hasMore": r.More}
+}
+
+func describeConstraint(c *Constraint) any {
+	kinds := [...]string{"UNCONSTRAINED", "CONJUNCTION", "TOPIC_VALUE", "NO_VALUE", "LOCKED", "NO_TOPIC", "PARTIAL_JSON", "DISJUNCTION"}
+	o := object{"kind": kinds[c.Kind]}
+	condition := func(c Condition) object {
+		operators := [...]string{1: "IS", 2: "EQ", 3: "NE", 4: "GT", 5: "GE", 6: "LT", 7: "LE"}
+		types := [...]string{"NULL", "STRING", "INT64", "DOUBLE", "BINARY", "JSON", "RECORD_V2", "BOOLEAN"}
+		return object{"operator": operators[c.Operator], "valueType": types[c.Type], "value": describeBytes(c.Value)}
+	}
+	switch c.Kind {
+	case Conjunction, Disjunction:
+		o["left"], o["right"] = describeConstraint(c.Left), describeConstraint(c.Right)
+	case TopicValue:
+		for key, value := range condition(c.Condition) {
+			o[key] = value
+		}
+	case Locked:
+		o["lock"], o["sequence"] = c.Lock, c.Sequence
+	case PartialJSON:
+		with := object{}
+		for pointer, c := range c.With {
+			with[pointer] = condition(c)
+		}
+		o["with"], o["without"] = with, append([]string{}, c.Without...)
+	}
+	return o
+}
