@@ -240,13 +240,14 @@ func connectionEnd(err error) (reason *CloseReason, loss bool) {
 	return &CloseReason{CodeTransportError, err}, true
 }
 
-// contextEnd is the reason of an opening whose caller's context ended.
-func contextEnd(ctx context.Context, last error) *CloseReason {
-	code := CodeClosedByClient
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = CodeConnectionTimeout
+// contextEnd is the reason of an opening that ran out of time or was given up
+// by its caller, which err says.
+func contextEnd(caller context.Context, err error) *CloseReason {
+	code := CodeConnectionTimeout
+	if errors.Is(caller.Err(), context.Canceled) {
+		code = CodeClosedByClient
 	}
-	return &CloseReason{code, withLast(context.Cause(ctx), last)}
+	return &CloseReason{code, err}
 }
 
 // withLast adds the last failure, if any, to the reason to stop trying.

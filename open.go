@@ -69,11 +69,8 @@ func (s *Session) connect(caller context.Context) (client.Conn, wire.ConnectResp
 			last = reason
 			err = sleep(ctx, wait)
 		}
-		switch {
-		case caller.Err() != nil:
-			return nil, res, contextEnd(caller, last)
-		case err != nil:
-			return nil, res, &CloseReason{CodeConnectionTimeout, withLast(timeout, last)}
+		if err != nil {
+			return nil, res, contextEnd(caller, withLast(err, last))
 		}
 	}
 }

@@ -64,18 +64,18 @@ func (s *Session) reconnect(lost *CloseReason) *link {
 	timeout := fmt.Errorf("not reconnected within %v", s.opt.reconnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.opt.reconnectTimeout, timeout)
 	defer cancel()
+	last := lost
 	// over closes the session if it is time to, and reports whether it is closed.
-	over := func(last error) bool {
+	over := func(err error) bool {
 		if ctx.Err() == nil {
 			return false
 		}
-		s.fail(&CloseReason{CodeConnectionTimeout, withLast(timeout, last)})
+		s.fail(&CloseReason{CodeConnectionTimeout, withLast(err, last)})
 		return true
 	}
-	last := lost
 	for number := 1; ; number++ {
 		err := s.opt.reconnect(ctx, ReconnectAttempt{Session: s, Number: number, Err: last})
-		if over(last) {
+		if over(timeout) {
 			return nil
 		}
 		if err != nil {
@@ -87,10 +87,10 @@ func (s *Session) reconnect(lost *CloseReason) *link {
 		if err == nil {
 			return s.resume(conn, res)
 		}
-		last = connectFailure(err)
-		if over(last) {
+		if over(err) {
 			return nil
 		}
+		last = connectFailure(err)
 		s.opt.log.Debug("reconnection failed", "session", s.id, "attempt", number, "error", last)
 		if last.Code != CodeConnectionError {
 			s.fail(last)

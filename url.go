@@ -52,6 +52,9 @@ func parseURL(raw string) (endpoint, error) {
 	if strings.ContainsAny(rest, "?#") || strings.Contains(authority, "@") {
 		return e, fmt.Errorf("URL has a query, a fragment or a user: give options such as WithPrincipal instead")
 	}
+	if found { // in a URL a zone's percent sign is escaped (RFC 6874)
+		authority = strings.Replace(authority, "%25", "%", 1)
+	}
 	var err error
 	if e.host, e.port, err = splitHost(authority); err == nil {
 		e.path, err = normalisePath(path)
