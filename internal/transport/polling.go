@@ -39,14 +39,33 @@ type pollConn struct {
 	session *engine.Session
 	wake    chan struct{}
 
-	mu      sync.Mutex
-	release chan struct{} // closed to end the open poll; nil: none is open
-	since   time.Time     // when no poll is open: since when
-	ended   bool          // the session is over
+	mu     sync.Mutex
+	newest *poll     // nil before the first
+	since  time.Time // when the newest poll has its answer: since when
+	ended  bool      // the session is over
 
 	sending  sync.Mutex    // held while a send is processed
 	nextSend int64         // guarded by sending
 	sent     chan struct{} // guarded by sending; closed when nextSend moves on
+}
+
+// A poll is a request for messages by its number, header s. A browser or a proxy
+// may ask again when a connection breaks, and what an abandoned connection sent
+// may arrive late: all that ask with one number get the same answer.
+type poll struct {
+	number   int64
+	waiting  int               // requests; guarded by the connection's mu
+	answered chan struct{}     // closed once messages are settled
+	messages []*outbox.Message // the answer
+}
+
+func (p *poll) done() bool {
+	select {
+	case <-p.answered:
+		return true
+	default:
+		return false
+	}
 }
 
 func newPolling(cfg Config) *polling {
@@ -93,7 +112,7 @@ func (c *pollConn) expired() bool {
 	if c.ended {
 		limit = keepEnded
 	}
-	return c.release == nil && time.Since(c.since) > limit
+	return (c.newest == nil || c.newest.done()) && time.Since(c.since) > limit
 }
 
 func (p *polling) remove(c *pollConn) {
@@ -182,77 +201,111 @@ func (c *pollConn) Close() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.close()
+	if c.newest != nil {
+		c.settle(c.newest, nil)
+	}
 }
 
-func (c *pollConn) close() {
-	if c.release != nil {
-		close(c.release)
-		c.release, c.since = nil, time.Now()
+// settle gives a poll its answer, if it has none yet. Needs mu.
+func (c *pollConn) settle(p *poll, messages []*outbox.Message) {
+	if !p.done() {
+		p.messages, c.since = messages, time.Now()
+		close(p.answered)
 	}
 }
 
 // poll answers with what the session has, or holds the request until it has
 // something, the hold time is over, or a newer poll takes its place.
 func (c *pollConn) poll(w http.ResponseWriter, r *http.Request) {
-	release := make(chan struct{})
-	c.mu.Lock()
-	c.close()
-	c.release = release
-	c.mu.Unlock()
-
+	number, err := strconv.ParseInt(r.Header.Get("s"), 10, 64)
+	if err != nil || number < 0 {
+		http.Error(w, "header s must be the number of the poll", http.StatusBadRequest)
+		return
+	}
+	p := c.enter(number)
+	if p == nil { // of an earlier connection, or answers are missing
+		askToReconnect(w)
+		return
+	}
 	hold := time.NewTimer(c.polling.cfg.PollHold)
 	defer hold.Stop()
-	for {
-		messages, end, current := c.take(release)
-		if !current {
-			return // an empty answer
-		}
-		if len(messages) > 0 || end {
-			c.answer(w, messages)
-			return
-		}
+	for !c.take(p) {
 		select {
 		case <-c.wake:
-		case <-release:
-			return
+		case <-p.answered:
 		case <-hold.C:
-			c.done(release)
-			return
+			c.mu.Lock()
+			c.settle(p, nil)
+			c.mu.Unlock()
 		case <-r.Context().Done():
-			if c.done(release) {
+			if c.leave(p) {
 				c.session.Lost(c, engine.ConnectionLost)
 				c.polling.remove(c)
 			}
 			return
 		}
 	}
+	if len(p.messages) > 0 {
+		c.answer(w, p.messages)
+	}
 }
 
-// take takes messages for the poll that release belongs to, if it is still the
-// open one, and ends it if there are any.
-func (c *pollConn) take(release chan struct{}) (messages []*outbox.Message, end, current bool) {
+// enter returns the poll that a request belongs to: the newest or a newer one.
+// Requests that overtake each other are let pass; a number further away comes
+// from an earlier connection, and the result is nil.
+func (c *pollConn) enter(number int64) *poll {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.release != release {
-		return nil, false, false
+	newest := int64(-1)
+	if c.newest != nil {
+		newest = c.newest.number
 	}
-	messages, end = c.session.Take(c, nil, pollBatchSize)
+	if number < newest-1 || number > newest+2 {
+		return nil
+	}
+	if number >= newest {
+		if number > newest {
+			if c.newest != nil {
+				c.settle(c.newest, nil)
+			}
+			c.newest = &poll{number: number, answered: make(chan struct{})}
+		}
+		c.newest.waiting++
+		return c.newest
+	}
+	overtaken := &poll{number: number, answered: make(chan struct{})}
+	close(overtaken.answered)
+	return overtaken
+}
+
+// take gives a poll what the session has, and reports whether it has its answer.
+func (c *pollConn) take(p *poll) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.done() {
+		if p != c.newest {
+			c.Wake() // what woke p may have been for the newest
+		}
+		return true
+	}
+	messages, end := c.session.Take(c, nil, pollBatchSize)
+	c.ended = c.ended || end
 	if len(messages) > 0 || end {
-		c.ended = c.ended || end
-		c.close()
+		c.settle(p, messages)
 	}
-	return messages, end, true
+	return p.done()
 }
 
-// done ends a poll and reports whether it was the open one.
-func (c *pollConn) done(release chan struct{}) bool {
+// leave counts a request out whose client has gone, and reports whether no
+// request is left that could bring the answer.
+func (c *pollConn) leave(p *poll) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.release != release {
+	p.waiting--
+	if p.waiting > 0 || p.done() {
 		return false
 	}
-	c.close()
+	c.settle(p, nil)
 	return true
 }
 
