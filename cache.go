@@ -139,7 +139,7 @@ func (c *cachedTopic) apply(isDelta bool, payload []byte, max int) ([]byte, erro
 	case delta.IsNoChange(payload):
 		return c.value, nil
 	}
-	return delta.Apply(nil, c.value, payload, max)
+	return delta.Apply([]byte{}, c.value, payload, max) // an empty value is not nil
 }
 
 // give tells the stream of a new value, while the topic still holds the old one.

@@ -41,7 +41,7 @@ func newLink(conn client.Conn, pingPeriod time.Duration) *link {
 		l.idleAfter = 2 * pingPeriod
 		l.monitor = time.AfterFunc(l.idleAfter, func() {
 			l.idle.Store(true)
-			l.close()
+			l.hangUp()
 		})
 	}
 	return l
@@ -63,11 +63,16 @@ func (l *link) wakeUp() {
 }
 
 func (l *link) close() {
+	if l.monitor != nil {
+		l.monitor.Stop()
+	}
+	l.hangUp()
+}
+
+// hangUp is close for the monitor, which may run before newLink has returned.
+func (l *link) hangUp() {
 	l.closing.Do(func() {
 		close(l.closed)
-		if l.monitor != nil {
-			l.monitor.Stop()
-		}
 		l.conn.Close()
 	})
 }
