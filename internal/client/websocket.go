@@ -161,7 +161,7 @@ func lost(err error) error {
 func (c *webSocket) Read() ([]byte, error) {
 	_, _ = c.br.Discard(c.unread)
 	c.unread = 0
-	if cap(c.joined) > c.br.Size() {
+	if cap(c.joined) > 8*c.br.Size() {
 		c.joined = nil
 	}
 	c.joined = c.joined[:0]
