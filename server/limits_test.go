@@ -185,7 +185,7 @@ func value(i, size int) string {
 // it misses intermediate values and ends with the last one.
 func TestSlowReaderIsConflated(t *testing.T) {
 	t.Parallel()
-	const updates, size = 500, 64 << 10 // more than sockets buffer
+	const updates, size = 160, 64 << 10 // more than sockets buffer
 	srv := start(t, func(c *server.Config) { c.QueueMessages, c.QueueBytes = 16, 1<<20 })
 	publisher := connect(t, srv, overWebSocket, anonymous().as("admin"))
 	publisher.must(add("a"))
@@ -246,12 +246,12 @@ func inUse() int64 {
 // good while values come that cannot be conflated. Their sessions end, nothing
 // of them stays, and the other subscriber gets every value.
 func TestReadersThatNeverRead(t *testing.T) {
-	const updates, size = 400, 128 << 10
-	const large = 8 << 20 // more than a socket buffers
+	const updates, size = 160, 128 << 10
+	const large = 6 << 20 // more than a socket buffers
 	_ = noise()
 	before := inUse()
 	srv := start(t, func(c *server.Config) {
-		c.QueueMessages, c.QueueBytes = 64, 16<<20
+		c.QueueMessages, c.QueueBytes = 64, 8<<20
 		c.RecoveryMessages = 8
 		c.PollTimeout = 3 * time.Second
 	})
@@ -268,7 +268,8 @@ func TestReadersThatNeverRead(t *testing.T) {
 	publisher.must(set("large", value(0, large)))
 	poll := dial(t, hostOf(srv))
 	_ = poll.SetReadBuffer(4096)
-	fmt.Fprintf(poll, "POST /diffusion HTTP/1.1\r\nHost: advect\r\nm: 1\r\ns: 9\r\nc: %s\r\nContent-Length: 0\r\n\r\n", stuck.token)
+	fmt.Fprintf(poll, "POST /diffusion HTTP/1.1\r\nHost: advect\r\nm: 1\r\ns: %d\r\nc: %s\r\nContent-Length: 0\r\n\r\n",
+		stuck.link.(*poller).polls, stuck.token)
 	awaitSessions(t, srv, 5)
 
 	for i := range updates {

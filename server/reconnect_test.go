@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"advect.dev/internal/service"
 	"advect.dev/internal/wire"
 	"advect.dev/server"
@@ -235,7 +237,7 @@ func (s *peer) vanish() {
 	s.t.Helper()
 	if p, ok := s.link.(*poller); ok {
 		nc := dial(s.t, s.host)
-		fmt.Fprintf(nc, "POST /diffusion HTTP/1.1\r\nHost: advect\r\nm: 1\r\ns: 999\r\nc: %s\r\nContent-Length: 0\r\n\r\n", p.token)
+		fmt.Fprintf(nc, "POST /diffusion HTTP/1.1\r\nHost: advect\r\nm: 1\r\ns: %d\r\nc: %s\r\nContent-Length: 0\r\n\r\n", p.polls, p.token)
 		_ = nc.Close()
 	}
 	s.drop()
@@ -460,4 +462,44 @@ func TestQueueOverflowsWhileAway(t *testing.T) {
 	}
 	awaitSessions(t, srv, 1)
 	s.again(overWebSocket, wire.UnknownSession)
+}
+
+// TestLossWaitsForThePong checks that after a 106 the server sends nothing until
+// the client has shown, by a pong, that it has read the response; and that a
+// client without pongs gets its messages too.
+func TestLossWaitsForThePong(t *testing.T) {
+	t.Parallel()
+	for _, pongs := range []bool{true, false} {
+		t.Run(fmt.Sprint("pongs ", pongs), func(t *testing.T) {
+			t.Parallel()
+			srv := start(t, nil)
+			publisher := connect(t, srv, overWebSocket, anonymous().as("admin"))
+			publisher.must(add("a"))
+			s := connect(t, srv, overWebSocket, recoverable())
+			s.call(subscribe("a"))
+			s.drop()
+			s.received = 1000
+			s.again(overWebSocket, wire.ReconnectedWithLoss)
+			c := s.link.(*webSocket)
+			f, err := c.frame()
+			if err != nil || f.Header.OpCode != ws.OpPing {
+				t.Fatalf("after the response: %+v, %v, want a ping", f.Header, err)
+			}
+			begun := time.Now()
+			if pongs {
+				_ = c.nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				if _, err := c.r.Peek(1); !isTimeout(err) {
+					t.Fatalf("something came before the pong: %v", err)
+				}
+				if err := c.write(ws.NewPongFrame(f.Payload)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.expect("notify a")
+			if took := time.Since(begun); !pongs && took < time.Second {
+				t.Errorf("the first message came after %v, without a pong", took)
+			}
+			s.ping()
+		})
+	}
 }
