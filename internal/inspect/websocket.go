@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -110,8 +112,10 @@ type stream struct {
 // pump passes frames both ways until one side ends, and then ends the other.
 func (i *Inspector) pump(c *conn, q wire.ConnectRequest, client, server stream) {
 	var once sync.Once
+	ended := make(chan struct{})
 	end := func(mode string) {
 		once.Do(func() {
+			close(ended)
 			if mode == "close1001" {
 				_ = client.SetWriteDeadline(time.Now().Add(time.Second))
 				_ = ws.WriteFrame(client, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, "cut")))
@@ -126,7 +130,7 @@ func (i *Inspector) pump(c *conn, q wire.ConnectRequest, client, server stream) 
 		})
 	}
 	defer c.onCut(end)()
-	p := &pump{i: i, c: c, q: q}
+	p := &pump{i: i, c: c, q: q, ended: ended}
 	var both sync.WaitGroup
 	for direction, pair := range [2][2]stream{up: {client, server}, down: {server, client}} {
 		both.Go(func() {
@@ -142,6 +146,8 @@ type pump struct {
 	i *Inspector
 	c *conn
 	q wire.ConnectRequest
+
+	ended chan struct{} // closed with the connection
 
 	mu        sync.Mutex
 	answered  bool // the connection response has been seen
@@ -160,8 +166,8 @@ func (p *pump) pass(direction int, from, to stream) string {
 		if h.Length > 1<<40 || h.Length < 0 {
 			return "absurd frame length"
 		}
-		if d := p.i.faults.delay(direction == up); d > 0 {
-			time.Sleep(d)
+		if err := p.hold(from, p.i.faults.delay(direction == up)); err != nil {
+			return err.Error()
 		}
 		// The payload goes on as it comes; a copy of what can be decoded is kept.
 		var seen bytes.Buffer
@@ -173,6 +179,27 @@ func (p *pump) pass(direction int, from, to stream) string {
 			return "ended inside a frame"
 		}
 		p.frame(direction, h, seen.Bytes())
+	}
+}
+
+// hold waits for a delay, or for the end of the connection or of its sender.
+func (p *pump) hold(from stream, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	_ = from.SetReadDeadline(time.Now().Add(d))
+	_, err := from.r.Peek(1)
+	_ = from.SetReadDeadline(time.Time{})
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	select {
+	case <-wait.C:
+		return nil
+	case <-p.ended:
+		return net.ErrClosed
 	}
 }
 
