@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -502,4 +503,43 @@ func TestLossWaitsForThePong(t *testing.T) {
 			s.ping()
 		})
 	}
+}
+
+// TestReconnectionsAtOnce has one session reconnected many times at once, as
+// after a storm of retries. However they overtake each other, one more
+// reconnection works and nothing is lost.
+func TestReconnectionsAtOnce(t *testing.T) {
+	onAllMoves(t, func(t *testing.T, from, to kind) {
+		srv := start(t, nil)
+		publisher := connect(t, srv, overWebSocket, anonymous().as("admin"))
+		publisher.must(add("a"))
+		s := connect(t, srv, from, recoverable())
+		s.call(subscribe("a"))
+		for round := range 5 {
+			publisher.must(set("a", fmt.Sprint("value ", round)))
+			var all sync.WaitGroup
+			for i := range 8 {
+				p, k := s.reconnection(), []kind{from, to}[i%2]
+				all.Go(func() {
+					l, response, err := k.open(t, s.host, p)
+					if err != nil { // another one took over before the response was written
+						return
+					}
+					if len(response) != wire.ResponseLen || response[2] != byte(wire.Reconnected) {
+						t.Errorf("response %x, want a %v", response, wire.Reconnected)
+					}
+					l.drop()
+				})
+			}
+			all.Wait()
+			s.again(to, wire.Reconnected)
+			if words := s.next(); words[6:] != fmt.Sprint("a value ", round) {
+				t.Fatalf("round %d: %q", round, words)
+			}
+			s.ping()
+		}
+		if n := srv.Sessions(); n != 2 {
+			t.Errorf("%d sessions, want 2", n)
+		}
+	})
 }

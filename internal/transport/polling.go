@@ -36,10 +36,11 @@ const (
 // at each reconnection.
 type pollConn struct {
 	polling *polling
-	session *engine.Session
+	session *engine.Session // set once, by add
 	wake    chan struct{}
 
 	mu     sync.Mutex
+	closed bool
 	newest *poll     // nil before the first
 	since  time.Time // when the newest poll has its answer: since when
 	ended  bool      // the session is over
@@ -115,6 +116,19 @@ func (c *pollConn) expired() bool {
 	return (c.newest == nil || c.newest.done()) && time.Since(c.since) > limit
 }
 
+// add gives a connection its session, and makes it the one that the token leads
+// to unless another has taken the session over meanwhile.
+func (p *polling) add(c *pollConn, session *engine.Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = session
+	if !c.closed {
+		p.conns[session.Token()] = c
+	}
+}
+
 func (p *polling) remove(c *pollConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,10 +163,7 @@ func (p *polling) connect(w http.ResponseWriter, r *http.Request) {
 	c := &pollConn{polling: p, wake: make(chan struct{}, 1), since: time.Now(), sent: make(chan struct{})}
 	response, session := p.cfg.connect(r, engine.HTTPPolling, c)
 	if session != nil {
-		c.session = session
-		p.mu.Lock()
-		p.conns[session.Token()] = c
-		p.mu.Unlock()
+		p.add(c, session)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(response)
@@ -196,13 +207,14 @@ func (c *pollConn) Finish() { c.Wake() }
 
 // Close implements [engine.Conn].
 func (c *pollConn) Close() {
-	if c.session != nil {
-		go c.polling.remove(c) // the session may be locked
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closed = true
 	if c.newest != nil {
 		c.settle(c.newest, nil)
+	}
+	if c.session != nil {
+		go c.polling.remove(c) // the session may be locked
 	}
 }
 
