@@ -80,12 +80,12 @@ async function hostwatchPage({ binary, hostwatch, browser, keep }, { name, trans
   if (fault) await inspector.post('/fault', fault);
   // Rounds are short, so that the charts have something to show after a few seconds.
   const publisher = keep(new Process(hostwatch, [
-    '-url', `ws://127.0.0.1:${server.addresses.ws.port}`, '-interval', '250ms', '-web', '127.0.0.1:0', '-sdk', SDK_BUNDLE,
+    '-url', `ws://127.0.0.1:${server.addresses.ws.port}`, '-interval', '200ms', '-web', '127.0.0.1:0', '-sdk', SDK_BUNDLE,
   ]));
   await publisher.line(/^hostwatch: publishing topic=hostwatch\/.+\/all topics=\d+/);
   const [, address] = await publisher.line(/^hostwatch: page url=(\S+)/);
 
-  const context = await browser.newContext({ colorScheme, viewport: { width: 1400, height: 1000 }, deviceScaleFactor: 2 });
+  const context = await browser.newContext({ colorScheme, viewport: { width: 1400, height: 1000 }, deviceScaleFactor: 1.5 });
   keep({ stop: () => context.close() });
   const page = await context.newPage();
   const problems = [];
@@ -108,7 +108,7 @@ async function hostwatchPage({ binary, hostwatch, browser, keep }, { name, trans
   assert(await page.$$eval('[data-topic]', (all) => all.length) >= 20, 'single-value topics are shown');
 
   // A look at charts that have filled up a little.
-  await page.waitForFunction(() => Number(document.querySelector('[data-value="round.round"]').textContent) >= 24);
+  await page.waitForFunction(() => Number(document.querySelector('[data-value="round.round"]').textContent) >= 40);
   await page.screenshot({ path: path.join(ARTIFACTS, `${name}.png`), fullPage: true, animations: 'disabled' });
   assert.deepEqual(problems, []);
   const status = await publisher.stop('SIGINT');

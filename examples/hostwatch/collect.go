@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +17,9 @@ import (
 	"github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
 )
+
+// gopsutil reports numbers of page faults multiplied by this.
+const faultUnit = 4 << 10
 
 // A Collector takes samples of the machine that it runs on. Not for concurrent use.
 type Collector struct {
@@ -137,7 +141,7 @@ func (c *Collector) swap() (s Swap) {
 	}
 	return Swap{
 		Total: clamp(v.Total), Used: clamp(v.Used), Free: clamp(v.Free), Percent: round(v.UsedPercent),
-		In: clamp(v.Sin), Out: clamp(v.Sout), PageFaults: clamp(v.PgFault), MajorFaults: clamp(v.PgMajFault),
+		In: clamp(v.Sin), Out: clamp(v.Sout), PageFaults: clamp(v.PgFault / faultUnit), MajorFaults: clamp(v.PgMajFault / faultUnit),
 	}
 }
 
@@ -176,7 +180,7 @@ func (c *Collector) disks() map[string]Disk {
 		}
 		seen[p.Device] = true
 		disks[segment(p.Mountpoint)] = Disk{
-			Mount: p.Mountpoint, Device: p.Device, Type: u.Fstype,
+			Mount: p.Mountpoint, Device: p.Device, Type: cmp.Or(p.Fstype, u.Fstype),
 			Total: clamp(u.Total), Used: clamp(u.Used), Free: clamp(u.Free), Percent: round(u.UsedPercent),
 			Inodes: clamp(u.InodesTotal), InodesUsed: clamp(u.InodesUsed),
 		}

@@ -119,7 +119,7 @@ func TestRate(t *testing.T) {
 func testWatch(t *testing.T, url string, rounds int64) *Watch {
 	return &Watch{
 		URL: url, Principal: "control", Password: "password",
-		Interval: 10 * time.Millisecond, Rounds: rounds, Name: "test", Collector: newCollector(t),
+		Interval: 10 * time.Millisecond, Retry: 10 * time.Millisecond, Rounds: rounds, Name: "test", Collector: newCollector(t),
 	}
 }
 

@@ -34,7 +34,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	var watch Watch
+	watch := Watch{Retry: 2 * time.Second}
 	name, _ := os.Hostname()
 	flag.StringVar(&watch.URL, "url", "ws://localhost:8080", "`URL` of the server; xhr:// for HTTP polling")
 	flag.StringVar(&watch.Principal, "principal", "control", "`name` to connect as; it must be allowed to add topics")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,16 +15,14 @@ import (
 	"advect.dev/datatype"
 )
 
-const (
-	retryInterval = 2 * time.Second
-	roundTimeout  = 10 * time.Second
-)
+const roundTimeout = 10 * time.Second
 
 // A Watch publishes the samples of a collector, for as long as its context says.
 type Watch struct {
 	URL, Principal, Password string
-	Interval                 time.Duration
-	Rounds                   int64 // stop after so many; 0 does not stop
+	Interval                 time.Duration // between rounds
+	Retry                    time.Duration // before another try to open a session
+	Rounds                   int64         // stop after so many; 0 does not stop
 	Name                     string
 	Collector                *Collector
 
@@ -55,9 +54,9 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) open(ctx context.Context) (*advect.Session, error) {
 	retry := func(attempt int, err error) (time.Duration, bool) {
 		if attempt == 1 {
-			log.Printf("no session: %v; trying again every %v", err, retryInterval)
+			log.Printf("no session: %v; trying again every %v", err, w.Retry)
 		}
-		return retryInterval, true
+		return w.Retry, true
 	}
 	return advect.Open(ctx, w.URL,
 		advect.WithPrincipal(w.Principal), advect.WithPassword(w.Password),
@@ -91,6 +90,9 @@ func (w *Watch) publish(ctx context.Context, session *advect.Session) error {
 			continue // A figure that is late is of no use: the next round has newer ones.
 		}
 		if err := w.publishRound(ctx, branch); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			if errors.Is(err, advect.ErrPermissionDenied) {
 				return err
 			}
@@ -138,24 +140,17 @@ func newBranch(topics *advect.Topics, root string) *branch {
 // round trip, and removes the topics that have no value any more, such as those
 // of a network interface that is gone.
 func (b *branch) set(ctx context.Context, values map[string]datatype.Value) error {
-	var (
-		all  sync.WaitGroup
-		lock sync.Mutex
-		fail error // the first: what keeps one value from being set mostly keeps all
-	)
-	for name, value := range values {
+	names := slices.Collect(maps.Keys(values))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
 		known := b.added[name]
-		all.Go(func() {
-			err := b.setOne(ctx, name, value, known)
-			lock.Lock()
-			defer lock.Unlock()
-			b.added[name] = err == nil
-			if fail == nil {
-				fail = err
-			}
-		})
+		all.Go(func() { errs[i] = b.setOne(ctx, name, values[name], known) })
 	}
 	all.Wait()
+	for i, name := range names {
+		b.added[name] = errs[i] == nil
+	}
 	for name := range b.added {
 		if _, ok := values[name]; !ok {
 			if _, err := b.topics.Remove(ctx, b.root+"/"+name); err != nil {
@@ -164,7 +159,7 @@ func (b *branch) set(ctx context.Context, values map[string]datatype.Value) erro
 			delete(b.added, name)
 		}
 	}
-	return fail
+	return cmp.Or(errs...) // The first: what keeps one value from being set mostly keeps all.
 }
 
 // setOne adds a topic with its first value, and then only sets it.

@@ -53,28 +53,29 @@ export function mirrored(canvas, up, down, length) {
 }
 
 // A small line of a history, scaled to itself.
-export function spark(canvas, values, name) {
+export function spark(canvas, values, length, name) {
   const { context, width, height, color } = prepare(canvas);
-  const shown = values.slice(-40);
-  const [low, high] = around(shown, 1e-9);
-  const flat = low === high || Math.max(...shown) === Math.min(...shown);
-  const points = place(shown, 40, width, (value) =>
+  const [low, high] = around(values, 1e-9);
+  const flat = Math.max(...values) === Math.min(...values);
+  const points = place(values, length, width, (value) =>
     (flat ? height / 2 : height - PADDING - ((value - low) / (high - low)) * (height - 2 * PADDING)));
-  line(context, points, color(flat ? '--muted' : name), 1.4);
+  line(context, points, color(flat ? '--line' : name), 1.4);
   dot(context, points.at(-1), color(flat ? '--muted' : name), 1.8);
 }
 
 function prepare(canvas) {
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
+  const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
   const context = canvas.getContext('2d');
-  context.scale(scale, scale);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
   const style = getComputedStyle(document.documentElement);
   return { context, width, height, color: (name) => style.getPropertyValue(name).trim() };
 }
 
+// Points of the values: the newest at the right edge, as far apart as `length` of them would be.
 function place(values, length, width, y) {
   const step = (width - 2 * PADDING) / (length - 1);
   return values.map((value, n) => [width - PADDING - (values.length - 1 - n) * step, y(value)]);

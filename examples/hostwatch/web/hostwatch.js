@@ -5,7 +5,7 @@
 import { area, mirrored, spark } from './charts.js';
 
 const ROOT = 'hostwatch';
-const HISTORY = 120; // rounds
+const HISTORY = 60; // rounds
 const RETRY_MS = 3000;
 const LATE_MS = 5000;
 const TRANSPORT_NAMES = { WEBSOCKET: 'WebSocket', HTTP_LONG_POLL: 'HTTP polling' };
@@ -15,6 +15,7 @@ const machines = new Map(); // name to {document, history, topics, at}
 const counts = { updates: 0, bytes: 0, reconnects: 0, recent: [] };
 let session = null;
 let shown = parameters.get('host');
+let drawing = null;
 
 const element = (id) => document.getElementById(id);
 const machine = () => machines.get(shown);
@@ -66,7 +67,7 @@ function listen(selector, datatype, receive) {
 async function showTransport() {
   const properties = await session.getSessionProperties();
   document.body.dataset.transport = properties.$Transport;
-  setState('connected', TRANSPORT_NAMES[properties.$Transport] ?? properties.$Transport);
+  setState('connected', `Connected · ${TRANSPORT_NAMES[properties.$Transport] ?? properties.$Transport}`);
   element('session').textContent = `Session ${properties.$SessionId} on ${properties.$ServerName}.`;
 }
 
@@ -121,7 +122,9 @@ function receiveDocument(path, content, bytes) {
     keep(`read ${name}`, readRate);
     keep(`write ${name}`, writeRate);
   }
-  if (received === machine()) showDocument(received);
+  // Only changes of single values arrive; in the charts they go with the rounds.
+  for (const topic of received.topics.values()) push(topic.history, topic.value);
+  redraw();
 }
 
 function receiveSingle(path, type, value, bytes) {
@@ -129,9 +132,8 @@ function receiveSingle(path, type, value, bytes) {
   const { topics } = machineAt(path);
   const topic = topics.get(path) ?? { type, history: [] };
   topic.value = value;
-  if (type !== 'string') push(topic.history, value);
   topics.set(path, topic);
-  if (topics === machine().topics) showSingle(path, topic);
+  redraw();
 }
 
 function forget(path) {
@@ -186,9 +188,18 @@ function show(name) {
   element('document').replaceChildren();
   element('network').replaceChildren();
   element('devices').replaceChildren();
-  const { topics = new Map(), document: content } = machine() ?? {};
-  for (const [path, topic] of topics) showSingle(path, topic);
-  if (content) showDocument(machine());
+  redraw();
+}
+
+// Draws what has arrived, once for each frame of the screen and not for each value.
+function redraw() {
+  drawing ??= requestAnimationFrame(() => {
+    drawing = null;
+    if (!machine()?.document) return;
+    showDocument(machine());
+    for (const [path, topic] of machine().topics) showSingle(path, topic);
+    for (const [path, topic] of machine().topics) showSpark(path, topic);
+  });
 }
 
 function showDocument({ document: content, history }) {
@@ -204,7 +215,7 @@ function showDocument({ document: content, history }) {
   put('cpu-total', fixed(cpu.total, 1));
   legend('cpu-legend', [
     ['--accent', 'busy', `${fixed(cpu.total, 1)} %`], ['--second', 'system', `${fixed(cpu.system + cpu.interrupts, 1)} %`],
-    [null, 'user', `${fixed(cpu.user, 1)} %`], [null, 'waiting', `${fixed(cpu.wait, 1)} %`],
+    [null, 'user', `${fixed(cpu.user + cpu.nice, 1)} %`], [null, 'waiting', `${fixed(cpu.wait, 1)} %`],
   ]);
   area(element('cpu-chart'), [
     { values: history.cpu, color: '--accent' }, { values: history['cpu-system'], color: '--second' },
@@ -226,7 +237,7 @@ function showDocument({ document: content, history }) {
   traffic('network', content.network, history, ['in', 'receiveRate'], ['out', 'sendRate']);
   traffic('devices', content.devices, history, ['read', 'readRate'], ['write', 'writeRate']);
   rows('disks', Object.entries(content.disks), (_, disk) => ({
-    label: `${disk.mount}  ${disk.type}`, text: `${bytes(disk.used)} of ${bytes(disk.total)}`, share: disk.percent,
+    label: `${disk.mount}  ${disk.type}`, text: `${bytes(disk.used)} of ${bytes(disk.total)}, ${fixed(disk.percent, 0)} %`, share: disk.percent,
   }));
 
   put('load', fixed(load.one, 2));
@@ -274,7 +285,7 @@ function leaves(path, node) {
   return Object.entries(node).flatMap(([key, child]) => leaves(`${path}.${key}`, child));
 }
 
-function showSingle(path, { type, value, history }) {
+function showSingle(path, { type, value }) {
   const row = keyed(element('singles'), path, () => {
     const name = build('span', path.split('/').slice(2).join(' / '));
     name.title = `${path} (${type.toUpperCase()})`;
@@ -284,7 +295,11 @@ function showSingle(path, { type, value, history }) {
     return made;
   });
   flash(row.children[1], withUnit(path, value));
-  if (type !== 'string') spark(row.children[2], history, type === 'double' ? '--accent' : '--second');
+}
+
+function showSpark(path, { type, history }) {
+  const canvas = element('singles').byKey?.get(path)?.querySelector('canvas');
+  if (canvas) spark(canvas, history, HISTORY, type === 'double' ? '--accent' : '--second');
 }
 
 function traffic(id, entries, history, [first, firstKey], [second, secondKey]) {
@@ -391,14 +406,14 @@ async function everySecond() {
   put('age', late ? `last figures ${Math.round((now - machine().at) / 1000)} s ago` : '');
   if (session?.isConnected()) {
     const ping = await session.pingServer().catch(() => null);
-    if (ping) put('rtt', `${ping.rtt} ms`);
+    if (ping) put('rtt', `${number.format(ping.rtt)} ms`);
   }
 }
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   localStorage.setItem('theme', theme);
-  if (machine()?.document) showDocument(machine());
+  redraw();
 }
 
 element('theme').onclick = () => setTheme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
