@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -367,4 +368,55 @@ func TestStartFails(t *testing.T) {
 			t.Errorf("error %q does not name %s", err, name)
 		}
 	}
+}
+
+// TestShutdownWhileConnecting shuts down in a storm of new connections: each is
+// refused or told, and none is left.
+func TestShutdownWhileConnecting(t *testing.T) {
+	t.Parallel()
+	srv := start(t, nil)
+	var all sync.WaitGroup
+	var connected atomic.Int32
+	for i := range 8 {
+		k := bothKinds[i%2]
+		all.Go(func() {
+			for {
+				l, response, err := tryOpen(t, k, hostOf(srv), recoverable())
+				if err != nil {
+					return // the listener is closed, or the server says 503
+				}
+				if len(response) == wire.RejectionLen && response[2] != byte(wire.ServerInitialising) {
+					t.Errorf("response %x", response)
+				}
+				if len(response) == wire.ResponseLen {
+					connected.Add(1)
+				}
+				if connected.Load()%3 == 0 {
+					l.drop()
+				}
+			}
+		})
+	}
+	await(t, "connections", func() bool { return connected.Load() > 20 })
+	if err := srv.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if n := srv.Sessions(); n != 0 {
+		t.Errorf("%d sessions after shutdown", n)
+	}
+	all.Wait()
+}
+
+// tryOpen is k.open for a server that may be gone.
+func tryOpen(t *testing.T, k kind, host string, p params) (link, []byte, error) {
+	if k.name == overWebSocket.name {
+		nc, err := net.Dial("tcp", host)
+		if err != nil {
+			return nil, nil, err
+		}
+		t.Cleanup(func() { _ = nc.Close() })
+		_ = nc.SetDeadline(time.Now().Add(deadline))
+		return upgradeOn(nc, p)
+	}
+	return k.open(t, host, p)
 }
