@@ -51,9 +51,10 @@ func (s *sessions) stats() any {
 type sessionStats struct {
 	Session     string         `json:"session"`
 	Connections int            `json:"connections"`
-	Codes       map[string]int `json:"codes"` // of connection responses
-	Up          int64          `json:"up"`    // messages from the client
-	Down        int64          `json:"down"`  // messages from the server
+	Codes       map[string]int `json:"codes"`  // of connection responses
+	Up          int64          `json:"up"`     // messages from the client
+	Down        int64          `json:"down"`   // messages from the server
+	Deltas      int64          `json:"deltas"` // of those, changes of values
 	Cuts        int            `json:"cuts"`
 }
 
@@ -162,6 +163,9 @@ func (s *session) read(direction int, frame []byte) event {
 		e.Service = serviceName(s.answer(direction, m.Conversation).service)
 		e.ErrorCode, e.Note = int(m.Error.Code), m.Error.Description
 	case wire.TypeTopicValue, wire.TypeTopicDelta:
+		if m.Type == wire.TypeTopicDelta {
+			s.stats.Deltas++
+		}
 		s.update(&e, &m)
 	case wire.TypeAbort:
 		e.Kind = "abort"

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -130,7 +129,7 @@ func (i *Inspector) pump(c *conn, q wire.ConnectRequest, client, server stream) 
 		})
 	}
 	defer c.onCut(end)()
-	p := &pump{i: i, c: c, q: q, ended: ended}
+	p := &pump{i: i, c: c, q: q, end: end, ended: ended}
 	var both sync.WaitGroup
 	for direction, pair := range [2][2]stream{up: {client, server}, down: {server, client}} {
 		both.Go(func() {
@@ -147,6 +146,7 @@ type pump struct {
 	c *conn
 	q wire.ConnectRequest
 
+	end   func(mode string)
 	ended chan struct{} // closed with the connection
 
 	mu        sync.Mutex
@@ -156,67 +156,93 @@ type pump struct {
 	truncated [2]bool   // of one too large to decode
 }
 
-// pass copies frames in one direction and returns how it ended.
+// A frame waits to go on.
+type frame struct {
+	header  ws.Header
+	payload []byte
+	due     time.Time
+}
+
+const (
+	queueFrames = 256
+	maxFrame    = 256 << 20 // bytes; larger ones end the connection
+	// lateAfterEnd is how much later than the end of its connection a delayed
+	// frame may still be due. What is due later is lost with the connection.
+	lateAfterEnd = time.Second
+)
+
+// pass passes frames on in one direction, each after the delay in force, and
+// returns how that ended.
 func (p *pump) pass(direction int, from, to stream) string {
+	queue, ended, delivered := make(chan frame, queueFrames), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(delivered)
+		if err := p.deliver(to, queue, ended); err != nil {
+			p.end("fin")
+		}
+	}()
+	err := p.read(direction, from, queue)
+	close(ended)
+	close(queue)
+	<-delivered
+	return err.Error()
+}
+
+// read queues frames until there are no more.
+func (p *pump) read(direction int, from stream, queue chan<- frame) error {
 	for {
 		h, err := ws.ReadHeader(from.r)
 		if err != nil {
-			return err.Error()
+			return err
 		}
-		if h.Length > 1<<40 || h.Length < 0 {
-			return "absurd frame length"
+		if h.Length > maxFrame {
+			return errors.New("frame too large")
 		}
-		if err := p.hold(from, p.i.faults.delay(direction == up)); err != nil {
-			return err.Error()
+		var payload bytes.Buffer // grows with what arrives
+		if _, err := io.CopyN(&payload, from.r, h.Length); err != nil {
+			return fmt.Errorf("ended inside a frame: %w", err)
 		}
-		// The payload goes on as it comes; a copy of what can be decoded is kept.
-		var seen bytes.Buffer
-		if err := ws.WriteHeader(to, h); err != nil {
-			return err.Error()
+		f := frame{h, payload.Bytes(), time.Now().Add(p.i.faults.delay(direction == up))}
+		p.show(direction, h, bytes.Clone(f.payload))
+		select {
+		case queue <- f:
+		case <-p.ended:
+			return net.ErrClosed
 		}
-		payload := io.TeeReader(io.LimitReader(from.r, h.Length), &limited{&seen, decodeUpTo})
-		if n, err := io.Copy(to, payload); err != nil || n < h.Length {
-			return "ended inside a frame"
-		}
-		p.frame(direction, h, seen.Bytes())
 	}
 }
 
-// hold waits for a delay, or for the end of the connection or of its sender.
-func (p *pump) hold(from stream, d time.Duration) error {
-	if d <= 0 {
-		return nil
+// deliver writes queued frames when they are due.
+func (p *pump) deliver(to stream, queue <-chan frame, ended <-chan struct{}) error {
+	for f := range queue {
+		if wait := time.Until(f.due); wait > 0 {
+			timer := time.NewTimer(wait)
+			over := ended
+			if wait < lateAfterEnd {
+				over = nil
+			}
+			select {
+			case <-timer.C:
+			case <-p.ended:
+				timer.Stop()
+				return net.ErrClosed
+			case <-over:
+				timer.Stop()
+				return io.EOF
+			}
+		}
+		if err := ws.WriteHeader(to, f.header); err != nil {
+			return err
+		}
+		if _, err := to.Write(f.payload); err != nil {
+			return err
+		}
 	}
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	_ = from.SetReadDeadline(time.Now().Add(d))
-	_, err := from.r.Peek(1)
-	_ = from.SetReadDeadline(time.Time{})
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	select {
-	case <-wait.C:
-		return nil
-	case <-p.ended:
-		return net.ErrClosed
-	}
+	return nil
 }
 
-// limited keeps the first bytes written to it.
-type limited struct {
-	*bytes.Buffer
-	left int
-}
-
-func (l *limited) Write(b []byte) (int, error) {
-	keep := min(len(b), l.left)
-	l.left -= keep
-	l.Buffer.Write(b[:keep])
-	return len(b), nil
-}
-
-func (p *pump) frame(direction int, h ws.Header, payload []byte) {
+// show prints what a frame brings. It may change payload.
+func (p *pump) show(direction int, h ws.Header, payload []byte) {
 	if h.Masked {
 		ws.Cipher(payload, h.Mask, 0)
 	}
@@ -238,7 +264,7 @@ func (p *pump) frame(direction int, h ws.Header, payload []byte) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.unread[direction] = append(p.unread[direction], payload...)
-		p.truncated[direction] = p.truncated[direction] || int64(len(payload)) < h.Length || len(p.unread[direction]) > decodeUpTo
+		p.truncated[direction] = p.truncated[direction] || len(p.unread[direction]) > decodeUpTo
 		if !h.Fin {
 			return
 		}
