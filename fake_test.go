@@ -228,21 +228,32 @@ type peer struct {
 func (p *peer) read(r io.Reader) {
 	defer close(p.gone)
 	for {
-		f, err := ws.ReadFrame(r)
+		h, payload, err := readFrame(r)
 		if err != nil {
 			return
 		}
-		if !f.Header.Masked {
+		if !h.Masked {
 			p.network.t.Error("unmasked frame from the client")
 		}
-		f = ws.UnmaskFrameInPlace(f)
-		switch f.Header.OpCode {
+		switch h.OpCode {
 		case ws.OpBinary:
-			p.in <- f.Payload
+			p.in <- payload
 		case ws.OpPong:
-			p.in <- append([]byte("pong "), f.Payload...)
+			p.in <- append([]byte("pong "), payload...)
 		}
 	}
+}
+
+// readFrame reads a frame of a client that can be trusted with its length.
+func readFrame(r io.Reader) (ws.Header, []byte, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return h, nil, err
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	ws.Cipher(payload, h.Mask, 0)
+	return h, payload, err
 }
 
 func (p *peer) frame(f ws.Frame) {

@@ -396,12 +396,12 @@ func TestEarlyMessages(t *testing.T) {
 		}
 		io.WriteString(nc, out.String())
 		for want := int64(1); want <= 300; want++ {
-			f, err := ws.ReadFrame(nc)
+			_, payload, err := readFrame(nc)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			if m, err := wire.ParseMessage(ws.UnmaskFrameInPlace(f).Payload); err != nil || m.Conversation != want {
+			if m, err := wire.ParseMessage(payload); err != nil || m.Conversation != want {
 				t.Errorf("answer %+v %v, want to %d", m, err, want)
 			}
 		}

@@ -1,10 +1,12 @@
 package advect
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -368,6 +370,44 @@ func TestOpenCancelled(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Properties travel, credentials never reach the log, and without a principal
+// they are not even sent.
+func TestPropertiesAndSecrets(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network) {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		properties := map[string]string{"a": "b c", "$Environment": "mine"}
+		opts := []Option{WithSessionProperties(properties), WithPassword("hush"), WithLogger(logger), WithRetry(RetryStrategy{Attempts: 1})}
+		o := n.opening(opts...)
+		a := n.next()
+		want := `{"$Environment":` + strings.TrimPrefix(environment(), `{"$Environment":`)
+		if got := a.param("sp"); got != strings.TrimSuffix(want, "}")+`,"a":"b c"}` {
+			t.Errorf("sp %s", got)
+		}
+		if strings.Contains(a.r.RequestURI, "username") || strings.Contains(a.r.RequestURI, "password") {
+			t.Errorf("credentials without a principal: %s", a.r.RequestURI)
+		}
+		a.status(503)
+		n.next().code(wire.AuthenticationFailed)
+		_, first := o.Await(context.Background())
+		o = n.opening(append(opts, WithPrincipal("ann"))...)
+		a = n.next()
+		if a.param("username") != "ann" || a.param("password") != wire.EncodePassword(wire.Password("hush")) {
+			t.Errorf("request %s", a.r.RequestURI)
+		}
+		a.code(wire.AuthenticationFailed)
+		_, second := o.Await(context.Background())
+		secret := wire.EncodePassword(wire.Password("hush"))
+		text := fmt.Sprint(log.String(), first, second)
+		if !errors.Is(second, ErrAccessDenied) || log.Len() == 0 || strings.Contains(text, "hush") || strings.Contains(text, strings.TrimRight(secret, "=")) {
+			t.Errorf("log and errors:\n%s", text)
+		}
+		if properties["$Environment"] != "mine" {
+			t.Error("the caller's map was changed")
+		}
+	})
 }
 
 func TestOpening(t *testing.T) {

@@ -482,6 +482,16 @@ func TestErrorListener(t *testing.T) {
 	})
 }
 
+func TestParseSessionID(t *testing.T) {
+	id := SessionID{Server: -0x3ee010f996719a22, Value: 0x300000000}
+	if got, err := ParseSessionID(id.String()); err != nil || got != id || id.String() != "c11fef06698e65de-0000000300000000" {
+		t.Errorf("%v %v from %s", got, err, id)
+	}
+	if _, err := ParseSessionID("x"); err == nil {
+		t.Error("no error")
+	}
+}
+
 // FuzzReceive feeds a session whatever messages.
 func FuzzReceive(f *testing.F) {
 	for _, s := range []string{"003705", "00570001016111 00", "2a", "0400000001ff", "84000000017801", "06 01", "07 01 00 64", "1c", "00e80703aa"} {
