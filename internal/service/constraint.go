@@ -49,6 +49,7 @@ const (
 	maxOperator       = 7
 	maxConditionType  = 7
 	maxConstraintDeep = 100
+	maxConstraints    = 10_000 // in one request: each takes many times its bytes
 )
 
 func (c *Condition) append(b []byte) []byte {
@@ -85,9 +86,17 @@ func (c *Constraint) append(b []byte) []byte {
 	return b
 }
 
-func (c *Constraint) read(r *wire.Reader) { c.readNested(r, maxConstraintDeep) }
+func (c *Constraint) read(r *wire.Reader) {
+	left := maxConstraints
+	c.readNested(r, maxConstraintDeep, &left)
+}
 
-func (c *Constraint) readNested(r *wire.Reader, deep int) {
+// readNested reads a constraint at most deep levels deep, of at most left parts.
+func (c *Constraint) readNested(r *wire.Reader, deep int, left *int) {
+	if *left--; *left < 0 {
+		r.Fail("more than %d constraints", maxConstraints)
+		return
+	}
 	c.Kind = ConstraintKind(r.Byte())
 	switch c.Kind {
 	case Unconstrained, NoValue, NoTopic:
@@ -97,8 +106,8 @@ func (c *Constraint) readNested(r *wire.Reader, deep int) {
 			return
 		}
 		c.Left, c.Right = new(Constraint), new(Constraint)
-		c.Left.readNested(r, deep-1)
-		c.Right.readNested(r, deep-1)
+		c.Left.readNested(r, deep-1, left)
+		c.Right.readNested(r, deep-1, left)
 	case TopicValue:
 		c.Condition.read(r)
 	case Locked:
