@@ -93,15 +93,6 @@ func (p *process) tail(n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-func (p *process) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 // signal ends the process and returns its exit code, -1 after a signal that it
 // did not handle.
 func (p *process) signal(s os.Signal) int {
