@@ -14,7 +14,7 @@ const parameters = new URLSearchParams(location.search);
 const machines = new Map(); // name to {document, history, topics, at}
 const counts = { updates: 0, bytes: 0, reconnects: 0, recent: [] };
 let session = null;
-let shown = parameters.get('host');
+let shown = null;
 let drawing = null;
 
 const element = (id) => document.getElementById(id);
@@ -89,8 +89,10 @@ function again(reason) {
 
 function machineAt(path) {
   const name = path.split('/')[1];
-  if (!machines.has(name)) machines.set(name, { document: null, history: {}, topics: new Map(), at: 0 });
-  if (!machines.has(shown)) shown = name;
+  if (!machines.has(name)) {
+    machines.set(name, { document: null, history: {}, topics: new Map(), at: 0 });
+    if (name === parameters.get('host') || !machines.has(shown)) show(name);
+  }
   return machines.get(name);
 }
 
@@ -182,8 +184,11 @@ function withUnit(path, value) {
   return number.format(value);
 }
 
-function show(name) {
+// Without a name there is nothing to show.
+function show(name = null) {
   shown = name;
+  document.querySelector('main').hidden = name === null;
+  element('empty').hidden = name !== null;
   element('singles').replaceChildren();
   element('document').replaceChildren();
   element('network').replaceChildren();
@@ -203,8 +208,6 @@ function redraw() {
 }
 
 function showDocument({ document: content, history }) {
-  document.querySelector('main').hidden = false;
-  element('empty').hidden = true;
   const { system, cpu, memory, load, processes, publisher } = content;
   put('host', system.name);
   put('system', [system.platform, system.kernel, system.arch, `up ${duration(system.uptime)}`].filter(Boolean).join('  ·  '));
