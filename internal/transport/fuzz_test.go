@@ -141,7 +141,7 @@ func FuzzWebSocketReader(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		c := &webSocket{nc: newConn(in)}
+		c := newWebSocket(newConn(in))
 		r := bufio.NewReaderSize(bytes.NewReader(in), readBuffer)
 		total := 0
 		for {
@@ -168,8 +168,7 @@ func FuzzWebSocketSession(f *testing.F) {
 	e := newEngine(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		nc := newConn(in)
-		c := &webSocket{nc: nc, buffered: true}
-		c.writing.Store(true)
+		c := newWebSocket(nc)
 		q := wire.ConnectRequest{Type: "WB", Version: wire.Version}
 		res, session := e.Connect(t.Context(), q, engine.Peer{Addr: netip.IPv6Loopback(), Transport: engine.WebSocket}, c)
 		if session == nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,9 +32,20 @@ type webSocket struct {
 	nc       net.Conn
 	session  *engine.Session
 	writing  atomic.Bool // a flush is running, or the response is not yet written
+	flushing func()      // c.flush, made once because each start would allocate it
 	held     atomic.Bool // the first flush waits for a pong
 	draining atomic.Bool // the session is over; what arrives is dropped
 	buffered bool        // nc does not write vectors
+}
+
+// newWebSocket returns a connection that remembers calls of Wake until release.
+func newWebSocket(nc net.Conn) *webSocket {
+	c := &webSocket{nc: nc}
+	c.flushing = c.flush
+	c.writing.Store(true)
+	_, vectors := nc.(*net.TCPConn)
+	c.buffered = !vectors
+	return c
 }
 
 // upgrade answers a WebSocket handshake and leaves the connection to goroutines
@@ -47,10 +59,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = nc.SetDeadline(time.Time{})
-	c := &webSocket{nc: nc}
-	c.writing.Store(true)
-	_, vectors := nc.(*net.TCPConn)
-	c.buffered = !vectors
+	c := newWebSocket(nc)
 	response, session := h.cfg.connect(r, engine.WebSocket, c)
 	c.session = session
 	var early []byte
@@ -111,7 +120,7 @@ func (c *webSocket) run(response, early []byte, maxMessage int) {
 // release lets the first flush begin.
 func (c *webSocket) release() {
 	if c.held.CompareAndSwap(true, false) {
-		go c.flush()
+		go c.flushing()
 	}
 }
 
@@ -129,7 +138,7 @@ func (r *sliceReader) Read(p []byte) (int, error) {
 // Wake implements [engine.Conn].
 func (c *webSocket) Wake() {
 	if c.writing.CompareAndSwap(false, true) {
-		go c.flush()
+		go c.flushing()
 	}
 }
 
@@ -145,7 +154,8 @@ func (c *webSocket) Close() { _ = c.nc.Close() }
 
 // flush writes what the session has until there is no more. At most one runs.
 func (c *webSocket) flush() {
-	var w batch
+	w := batches.Get().(*batch)
+	defer batches.Put(w)
 	for {
 		messages, end := c.session.Take(c, w.messages[:0], batchBytes)
 		w.messages = messages
@@ -169,6 +179,8 @@ func (c *webSocket) flush() {
 		}
 	}
 }
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
 
 // A batch writes messages in as few system calls as it can.
 type batch struct {
@@ -196,6 +208,7 @@ func (w *batch) write(nc net.Conn, flat bool) error {
 		vectors = append(vectors, m.Frame())
 	}
 	w.vectors = vectors // WriteTo consumes its receiver
+	defer clear(w.vectors)
 	_, err := vectors.WriteTo(nc)
 	return err
 }
