@@ -7,6 +7,7 @@ const TRANSPORTS = { ws: ['WEBSOCKET'], polling: ['XHR'] };
 
 export class Context {
   #sessions = [];
+  #records = [];
   #shared;
   #pathSequence = 0;
 
@@ -106,6 +107,17 @@ export class Context {
     };
   }
 
+  // A network that can go dead: what is open hears nothing more and is not closed either, until
+  // revive(). New connections pass.
+  async deadable(port) {
+    const endpoint = await this.host.endpoint({ to: port });
+    return {
+      port: endpoint.port,
+      stall: () => this.host.stall(endpoint.id),
+      revive: () => this.host.setPolls(endpoint.id, 'pass'),
+    };
+  }
+
   // A session that may update topics.
   control(options = {}) {
     return this.connect({ principal: 'control', credentials: 'password', ...options });
@@ -117,7 +129,7 @@ export class Context {
 
   // Records the session's events: {type, id, reason, at}.
   events(session) {
-    const record = new expect.Record('session events');
+    const record = this.#record('session events');
     for (const type of ['disconnect', 'reconnect', 'close', 'error']) {
       session.on(type, (reason) =>
         record.push({ type, id: reason?.id, reason: reason?.message ?? reason, at: performance.now() }));
@@ -127,7 +139,7 @@ export class Context {
 
   // Records the events of a value stream: {type, topic, value, old, reason, topicType}.
   watch(session, selector, datatype) {
-    const record = new expect.Record(`stream of ${selector}`);
+    const record = this.#record(`stream of ${selector}`);
     const comparable = (value) => plain(value, datatype.name());
     session.addStream(selector, datatype).on({
       subscribe: (topic, specification) => record.push({ type: 'subscribe', topic, topicType: specification.type?.name ?? String(specification.type) }),
@@ -136,6 +148,21 @@ export class Context {
       error: (error) => record.push({ type: 'error', error: String(error) }),
     });
     return record;
+  }
+
+  #record(name) {
+    const record = new expect.Record(name);
+    this.#records.push(record);
+    return record;
+  }
+
+  // How far it came, for a scenario that does not end.
+  progress() {
+    const states = this.#sessions.map((session) =>
+      `${session.sessionId} ${session.isClosed() ? 'closed' : session.isConnected() ? 'connected' : 'away'}`);
+    const records = this.#records.map((record) =>
+      `${record.name}: ${record.items.length} items, last ${record.items.slice(-3).map((item) => expect.show(item)).join(' ')}`);
+    return ['sessions:', ...states, ...records].join('\n  ');
   }
 
   async close() {
@@ -172,7 +199,11 @@ export async function runScenario({ scenario, transport, runtime, diffusion, hos
   const context = new Context({ scenario, transport, runtime, diffusion, host });
   const result = { id: scenario.id, transport, status: 'pass' };
   try {
-    await expect.within(scenario.run(context), scenario.timeoutMs ?? 25_000, 'the scenario');
+    const limit = scenario.timeoutMs ?? 25_000;
+    await expect.within(scenario.run(context), limit, 'the scenario').catch((error) => {
+      if (performance.now() - started >= limit) error.message += `\n${context.progress()}`;
+      throw error;
+    });
   } catch (error) {
     result.status = error instanceof expect.Skip ? 'skip' : 'fail';
     result.reason = error instanceof expect.Skip || error instanceof expect.Failure

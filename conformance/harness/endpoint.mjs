@@ -36,6 +36,7 @@ export class Endpoint {
   #pollAnswers = [];
   #polls = 'pass';
   #held = [];
+  #live = new Set();
 
   static async start({ websocket = ['pass'], polling = ['pass'], to = null }) {
     const endpoint = new Endpoint();
@@ -94,9 +95,33 @@ export class Endpoint {
     upstream.write(head);
     upstream.on('data', (chunk) => { this.bytesDown += chunk.length; });
     socket.pipe(upstream).pipe(socket);
-    upstream.on('error', () => socket.destroy());
-    upstream.on('close', () => socket.destroy());
-    socket.on('close', () => upstream.destroy());
+    let stalled = false;
+    const ended = () => { if (!stalled) socket.destroy(); };
+    upstream.on('error', ended);
+    upstream.on('close', ended);
+    const stall = () => {
+      stalled = true;
+      socket.unpipe(upstream);
+      upstream.unpipe(socket);
+      upstream.resume();
+      // The client gives up by a close frame (6 bytes, or 8 with a code), and would wait for the answer.
+      const closes = (chunk) => [0, chunk.length - 6, chunk.length - 8].some((at) => chunk[at] === 0x88);
+      socket.on('data', (chunk) => { if (closes(chunk)) socket.destroy(); }).resume();
+    };
+    this.#live.add(stall);
+    socket.on('close', () => {
+      this.#live.delete(stall);
+      if (!stalled) upstream.destroy();
+    });
+    this.#sockets.add(upstream);
+  }
+
+  // What is open now goes dead without either side being told: nothing passes any more, and the
+  // server's side stays open. Polls made later are held until setPolls('pass').
+  stall() {
+    for (const stall of this.#live) stall();
+    this.#live.clear();
+    this.#polls = 'hold';
   }
 
   #request(request, response) {
@@ -125,7 +150,9 @@ export class Endpoint {
     this.#polls = mode;
     const held = this.#held;
     this.#held = [];
-    for (const [request, response] of held) this.#poll(request, response);
+    for (const [request, response] of held) {
+      if (!response.destroyed) this.#poll(request, response);
+    }
   }
 
   #poll(request, response) {
@@ -138,6 +165,7 @@ export class Endpoint {
     const upstream = http.request(
       { host: '127.0.0.1', port: this.to, path: request.url, method: request.method, headers, agent: false },
       (answer) => {
+        if (stalled) return answer.resume();
         if (lose) {
           this.#polls = 'pass';
           answer.resume();
@@ -150,7 +178,13 @@ export class Endpoint {
         return answer.pipe(response);
       });
     upstream.on('error', () => response.destroy());
-    response.on('close', () => upstream.destroy());
+    let stalled = false;
+    const stall = () => { stalled = true; };
+    this.#live.add(stall);
+    response.on('close', () => {
+      this.#live.delete(stall);
+      if (!stalled) upstream.destroy();
+    });
     request.pipe(upstream);
   }
 

@@ -10,7 +10,7 @@ import { Inspector, Server } from './processes.mjs';
 export const HOST_METHODS = [
   'shared', 'serve', 'stopServer', 'freePort', 'busySilence',
   'inspect', 'control', 'stats', 'inspectorLog',
-  'endpoint', 'attempts', 'traffic', 'answerNextPoll', 'setPolls', 'certificates', 'fileText',
+  'endpoint', 'attempts', 'traffic', 'answerNextPoll', 'setPolls', 'stall', 'certificates', 'fileText',
 ];
 
 export class Host {
@@ -117,6 +117,10 @@ export class Host {
 
   async setPolls(id, mode) {
     this.#get(id).setPolls(mode);
+  }
+
+  async stall(id) {
+    this.#get(id).stall();
   }
 
   async certificates() {

@@ -30,13 +30,13 @@ export const sessions = [
     title: 'connect, ping both ways, close',
     transports: BOTH,
     async run(t) {
-      const server = await t.host.serve({ args: ['--ping-period', '1s'] });
+      const server = await t.host.serve({ args: ['--ping-period', '2s'] });
       const session = await t.connect({ port: server.port });
       const events = t.events(session);
       const ping = await session.pingServer();
       t.ok(ping.rtt >= 0 && ping.timestamp > 0, `ping details ${t.show(ping)}`);
-      // Three periods: the server's pings keep the client content, its answers the server.
-      await t.after(3_300);
+      // Two periods and a half: the server's pings keep the client content, its answers the server.
+      await t.after(5_000);
       t.equal(events.types(), [], 'events');
       t.ok(session.isConnected() && !session.isClosed(), 'connected');
       const reason = await session.closeSession();
@@ -390,16 +390,14 @@ export const sessions = [
     transports: BOTH,
     async run(t) {
       const server = await t.host.serve({ args: ['--ping-period', '1s'] });
-      const { proxy, session, events, stream, publish } = await subscribed(t, {
-        port: server.port, session: { reconnect: t.patient() },
-      });
+      const network = await t.deadable(server.port);
+      const { session, events, stream, publish } = await subscribed(t, { port: server.port, proxy: network });
       await publish(1);
       await stream.await('value');
-      // The client hears nothing, calls the connection idle and returns; the server's side of the
-      // old connection is still held open by the proxy.
-      await proxy.delay(30_000, 'down');
-      await events.await('disconnect');
-      await proxy.delay(0, 'both');
+      await network.stall();
+      const lost = await events.await('disconnect');
+      t.equal(lost.id, 8, 'disconnect reason');
+      await network.revive();
       await events.await('reconnect');
       await publish(2);
       await stream.await('value', { count: 2 });
