@@ -155,9 +155,13 @@ func TestHalfTLSHandshake(t *testing.T) {
 		c.MaxHandshakes = 2
 	})
 	u, _ := url.Parse(srv.URLs()[1])
+	var half []net.Conn
 	for range 6 { // also over the limit
 		nc := dial(t, u.Host)
 		_, _ = nc.Write(unhex("16 03 01 02 00 01 00 01 fc 03 03"))
+		half = append(half, nc)
+	}
+	for _, nc := range half {
 		if _, err := io.Copy(io.Discard, nc); isTimeout(err) {
 			t.Error("half a TLS handshake is still open")
 		}

@@ -28,7 +28,6 @@ type peer struct {
 	sent         [][]byte // messages, all that count, if the session is recoverable
 	received     int      // number of messages
 	topics       map[int32]*held
-	backlog      []string // received before an answer that was waited for
 }
 
 // held is a topic as a subscriber knows it.

@@ -73,6 +73,36 @@ func TestParametersInHeaders(t *testing.T) {
 	}
 }
 
+// TestEarlyMessages sends messages together with the upgrade, not waiting for
+// the answer, in one segment and cut in two.
+func TestEarlyMessages(t *testing.T) {
+	t.Parallel()
+	srv := start(t, nil)
+	whole := []byte("GET /diffusion?" + anonymous().query() + " HTTP/1.1\r\n" + upgradeHeaders + "\r\n")
+	begin := len(whole)
+	for i := range 100 {
+		whole = append(whole, masked(0x82, service.UserPing.AppendRequest(nil, int64(i+1), service.Empty{})...)...)
+	}
+	for _, cut := range []int{len(whole), len(whole) - 1, begin + 1, begin + 100} {
+		nc := dial(t, hostOf(srv))
+		c := &webSocket{nc, newReader(nc)}
+		_, _ = nc.Write(whole[:cut])
+		if res, err := http.ReadResponse(c.r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("upgrade answered %v, %v", res, err)
+		}
+		if response, err := c.receive(); err != nil || len(response) != wire.ResponseLen {
+			t.Fatalf("response %x, %v", response, err)
+		}
+		_, _ = nc.Write(whole[cut:])
+		for i := range 100 {
+			if b, err := c.receive(); err != nil || !bytes.Equal(b, wire.AppendResponse(nil, int64(i+1))) {
+				t.Fatalf("cut at %d: answer %d is %x, %v", cut, i+1, b, err)
+			}
+		}
+		c.drop()
+	}
+}
+
 func TestClientCloses(t *testing.T) {
 	onBoth(t, func(t *testing.T, k kind) {
 		srv := start(t, nil)
