@@ -36,7 +36,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*Session, error) {
 	}
 	s.mu.Lock()
 	s.id = res.SessionID
-	s.maxMessage = int(res.MaxMessageSize)
+	s.maxMessage = acceptable(res)
 	l := s.attach(conn, res)
 	s.mu.Unlock()
 	go s.run(l)

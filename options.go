@@ -31,6 +31,18 @@ const (
 	HTTPPolling = client.HTTPPolling
 )
 
+// ParseTransport returns the transport of a name: "websocket" or "ws",
+// "http_polling" or "xhr", in any letter case.
+func ParseTransport(name string) (Transport, error) {
+	switch strings.ToLower(name) {
+	case "websocket", "ws":
+		return WebSocket, nil
+	case "http_polling", "xhr":
+		return HTTPPolling, nil
+	}
+	return 0, fmt.Errorf("unknown transport %q: use websocket (ws) or http_polling (xhr)", name)
+}
+
 // An Option sets something of a session that is to be opened.
 type Option func(*options)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"advect.dev/internal/client"
 	"advect.dev/internal/wire"
@@ -136,13 +137,22 @@ func (s *Session) attach(conn client.Conn, res wire.ConnectResponse) *link {
 	return s.link
 }
 
+// acceptable returns the size of the largest message that the server accepts. A
+// size that makes no sense is no limit.
+func acceptable(res wire.ConnectResponse) int {
+	if res.MaxMessageSize < 1 {
+		return math.MaxInt32
+	}
+	return int(res.MaxMessageSize)
+}
+
 // restart forgets what was lost at a reconnection with message loss: both
 // counts, calls under way and topic ids (protocol 03 section 5).
 func (s *Session) restart(res wire.ConnectResponse) {
 	s.received = 0
 	s.mu.Lock()
 	s.out.reset()
-	s.maxMessage = int(res.MaxMessageSize)
+	s.maxMessage = acceptable(res)
 	s.failPending(ErrMessageLoss)
 	s.mu.Unlock()
 	s.opt.log.Warn("session reconnected with message loss", "session", s.id)

@@ -388,6 +388,15 @@ func TestRequestTooLarge(t *testing.T) {
 		}
 		p.nothing()
 		n.closeSession(s, p)
+
+		res.MaxMessageSize = 0 // makes no sense
+		s, p = n.openWith(res)
+		ended := pings(s, 1)
+		p.send(wire.AppendResponse(nil, p.receive().Conversation))
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		n.closeSession(s, p)
 	})
 }
 

@@ -110,3 +110,14 @@ func TestEndpointOptions(t *testing.T) {
 		t.Errorf("a URL does not override the options: %+v %v", o.target, err)
 	}
 }
+
+func TestParseTransport(t *testing.T) {
+	for name, want := range map[string]Transport{"WS": WebSocket, "WebSocket": WebSocket, "xhr": HTTPPolling, "HTTP_POLLING": HTTPPolling} {
+		if got, err := ParseTransport(name); err != nil || got != want {
+			t.Errorf("%s: %v %v", name, got, err)
+		}
+	}
+	if _, err := ParseTransport("tcp"); err == nil {
+		t.Error("tcp is a transport")
+	}
+}
