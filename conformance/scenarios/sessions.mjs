@@ -389,7 +389,7 @@ export const sessions = [
     title: 'the client returns while its old connection still looks alive: the new one wins',
     transports: BOTH,
     async run(t) {
-      const server = await t.host.serve({ args: ['--ping-period', '1s'] });
+      const server = await t.host.serve({ args: ['--ping-period', '3s'] });
       const network = await t.deadable(server.port);
       const { session, events, stream, publish } = await subscribed(t, { port: server.port, proxy: network });
       await publish(1);
