@@ -63,7 +63,8 @@ func (s *Session) receive(l *link, frame []byte) error {
 	case wire.TypeResponse:
 		s.answered(m.Conversation, answer{body: bytes.Clone(m.Body)})
 	case wire.TypeError:
-		s.answered(m.Conversation, answer{err: &m.Error})
+		refusal := m.Error // its own variable, so that m stays off the heap
+		s.answered(m.Conversation, answer{err: &refusal})
 	case wire.TypeTopicValue, wire.TypeTopicDelta:
 		return s.topicMessage(&m)
 	case wire.TypeAbort:

@@ -522,3 +522,32 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+type nullSink struct{ topicSink }
+
+func (nullSink) topicMessage(int32, bool, []byte) {}
+
+func BenchmarkReceive(b *testing.B) {
+	opt, err := resolve("ws://h", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, frame := range map[string][]byte{
+		"value":       append([]byte{4, 0, 0, 0, 1}, make([]byte, 200)...),
+		"compressed":  compressed(0x84, 1, bytes.Repeat([]byte("some text "), 20)),
+		"system-ping": wire.AppendRequest(nil, 55, 0),
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := newSession(opt)
+			defer s.cancel()
+			s.sink = nullSink{}
+			l := new(link)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.receive(l, frame); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
