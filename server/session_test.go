@@ -194,7 +194,7 @@ func TestCompression(t *testing.T) {
 // periods, and is pinged once in each (02 section 6).
 func TestSystemPings(t *testing.T) {
 	onBoth(t, func(t *testing.T, k kind) {
-		const period = 200 * time.Millisecond
+		const period = 600 * time.Millisecond
 		srv := start(t, func(c *server.Config) { c.PingPeriod = period })
 		s := connect(t, srv, k, anonymous())
 		if got := time.Duration(binary.BigEndian.Uint64(s.response[43:])) * time.Millisecond; got != period {
@@ -221,7 +221,7 @@ func TestSystemPings(t *testing.T) {
 // loses its connection, not its session.
 func TestUnresponsive(t *testing.T) {
 	onBoth(t, func(t *testing.T, k kind) {
-		srv := start(t, func(c *server.Config) { c.PingPeriod = 100 * time.Millisecond })
+		srv := start(t, func(c *server.Config) { c.PingPeriod = 500 * time.Millisecond })
 		s := connect(t, srv, k, recoverable())
 		s.expect("ping 1")
 		if b, err := s.receive(); err == nil {

@@ -46,22 +46,41 @@ func (c *clock) run() {
 	defer close(c.gone)
 	ticker := time.NewTicker(c.tick)
 	defer ticker.Stop()
+	start := time.Now()
 	var due []*Session
-	for slot := 0; ; slot = (slot + 1) % clockSlots {
+	for next := 0; ; {
 		select {
 		case <-c.done:
 			return
 		case <-ticker.C:
 		}
-		c.mu.Lock()
-		c.swept = slot
-		due = append(due[:0], c.slots[slot]...)
-		c.mu.Unlock()
-		for _, s := range due {
-			s.ping()
+		// A busy machine loses ticks, and pings must not come later for that.
+		for from, to := dueSlots(next, time.Since(start), c.tick); from < to; from++ {
+			due = c.sweep(due[:0], from%clockSlots)
+			next = from + 1
 		}
-		clear(due)
 	}
+}
+
+// dueSlots returns the numbers, counted on over all rounds, of the slots to sweep
+// when next is the first that was not yet swept: one round at most, however
+// long the clock stood still.
+func dueSlots(next int, elapsed, tick time.Duration) (from, to int) {
+	to = int(elapsed / tick)
+	return max(next, to-clockSlots), to
+}
+
+// sweep pings the sessions of a slot. due is scratch, which it returns.
+func (c *clock) sweep(due []*Session, slot int) []*Session {
+	c.mu.Lock()
+	c.swept = slot
+	due = append(due, c.slots[slot]...)
+	c.mu.Unlock()
+	for _, s := range due {
+		s.ping()
+	}
+	clear(due)
+	return due
 }
 
 func (c *clock) stop() {

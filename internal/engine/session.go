@@ -41,6 +41,7 @@ type Session struct {
 	expiry  *time.Timer // while disconnected
 	nextCID int64       // of server requests
 	pingCID int64       // of the system ping not yet answered; 0: none
+	pinged  time.Time   // when it was sent
 }
 
 // errNotCurrent tells a transport that the session goes on without it.
@@ -188,15 +189,18 @@ func (s *Session) ping() {
 		return
 	}
 	if s.pingCID != 0 {
-		conn := s.conn
+		conn, late := s.conn, time.Since(s.pinged) < s.engine.cfg.PingPeriod/2
 		s.mu.Unlock()
+		if late { // this server stood still: the client has not had its time
+			return
+		}
 		s.Lost(conn, ClientUnresponsive)
 		conn.Close()
 		return
 	}
 	defer s.mu.Unlock()
 	s.nextCID++
-	s.pingCID = s.nextCID
+	s.pingCID, s.pinged = s.nextCID, time.Now()
 	s.pushed(s.queue.PushProbe(outbox.NewMessage(16, func(b []byte) []byte {
 		return service.SystemPing.AppendRequest(b, s.pingCID, service.Empty{})
 	})))
