@@ -139,7 +139,7 @@ func recoveredInFlight(s *scene) {
 func callsComplete(s *scene) {
 	for _, direction := range []string{"up", "down"} {
 		f := s.subscribed(shared.port, as("control")...)
-		f.proxy.delay(500*time.Millisecond, direction)
+		f.proxy.delay(3*time.Second, direction)
 		const calls = 5
 		results := make(chan error, calls)
 		for n := range calls {

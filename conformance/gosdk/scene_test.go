@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,10 +32,14 @@ type scene struct {
 	reason    string // of a failure
 }
 
+// scenes counts them, for paths of their own when a scenario runs again.
+var scenes atomic.Int64
+
 func newScene(t *testing.T, id string, transport advect.Transport) *scene {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	return &scene{t: t, ctx: ctx, transport: transport, root: "gosdk/" + id + "/" + short(transport)}
+	root := fmt.Sprintf("gosdk/%s/%s/%d", id, short(transport), scenes.Add(1))
+	return &scene{t: t, ctx: ctx, transport: transport, root: root}
 }
 
 func (s *scene) fatalf(format string, args ...any) {

@@ -32,7 +32,7 @@ var sessions = []scenario{
 }
 
 func connectPingClose(s *scene) {
-	server := s.serve("--ping-period", "500ms")
+	server := s.serve("--ping-period", "1s")
 	p := s.inspect(server.port, "--json")
 	session := s.open(s.to(p.port)...)
 	events := s.events(session)
@@ -40,7 +40,7 @@ func connectPingClose(s *scene) {
 	s.none(err, "ping")
 	s.ok(ping.RoundTrip > 0 && time.Since(ping.Time) < time.Minute, "ping details %+v", ping)
 	// The server's pings keep the client content, its answers the server.
-	p.awaitLine(4, "answers to pings of the server", func(e inspected) bool {
+	p.awaitLine(3, "answers to pings of the server", func(e inspected) bool {
 		return e.Direction == "C>S" && e.Kind == "response" && e.Service == "SYSTEM_PING"
 	})
 	s.equal(events.kinds(), "", "events")
