@@ -19,6 +19,7 @@ var recovery = []scenario{
 	{"11.4-go-calls-complete", sessionsGroup, "Go: calls under way when the connection is lost complete after a recovery without loss", both, callsComplete},
 	{"11.4-many-cuts", sessionsGroup, "ten losses in a row while values flow: every value once, in order", both, manyCuts},
 	{"11.5-recovery-with-loss", sessionsGroup, "history gone: topics are unsubscribed, subscribed again, and their values are right", both, recoveredWithLoss},
+	{"11.5-go-calls-fail", sessionsGroup, "Go: calls under way fail with ErrMessageLoss when a reconnection loses messages; later ones work", both, callsFail},
 	{"11.8-close-frame", sessionsGroup, "a close frame or a plain FIN is a loss of connection, which is repaired", both, closeFrame},
 	{"11.13-change-of-transport", sessionsGroup, "a polling session reconnects over WebSocket, and back, without loss", polling, changeOfTransport},
 	{"11.14-token-rotation", sessionsGroup, "each reconnection uses the token of the last one; operations work after every one", both, tokenRotation},
@@ -202,6 +203,33 @@ func recoveredWithLoss(s *scene) {
 	all := f.stream.all()
 	s.equal(streamRecord{&record[streamEvent]{items: all[len(all)-4:]}}.values(), "12 13 14 15", "values after the reset")
 	s.equal(len(f.stream.of(subscribe)), 2, "subscriptions")
+	s.ping(f.session)
+}
+
+// callsFail makes a call whose answer is among the messages that are lost.
+func callsFail(s *scene) {
+	server := s.serve("--recovery-messages", "2")
+	p := s.lossy(server.port)
+	f := s.subscribedAt(server.port, p.port)
+	f.count(1, 1)
+	s.await(f.stream, value, 1)
+	result := make(chan error, 1)
+	p.lose(func() {
+		f.count(2, 3) // over polling the first of these arrives, and nothing after it
+		go func() {
+			_, err := f.session.PingServer(s.ctx)
+			result <- err
+		}()
+		f.count(4, 12)
+	})
+	f.found()
+	select {
+	case err := <-result:
+		s.is(err, "call", advect.ErrMessageLoss)
+	case <-time.After(patience):
+		s.fatalf("the call has not ended")
+	}
+	s.awaitValue(f.stream, "12")
 	s.ping(f.session)
 }
 
