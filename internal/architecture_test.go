@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/transport":           {"internal/engine", "internal/outbox", "internal/wire"},
 	"internal/inspect":             {"datatype", "internal/delta", "internal/service", "internal/topic", "internal/wire"},
 	"server":                       {"internal/engine", "internal/outbox", "internal/security", "internal/transport", "internal/tree"},
-	"advecttest":                   {"", "server"},
+	"advecttest":                   {"", "internal/security", "server"},
 	"cmd/advect":                   {"", "advecttest", "datatype", "internal/inspect", "internal/security", "internal/wire", "server"},
 	"":                             {"datatype", "internal/client", "internal/delta", "internal/selector", "internal/service", "internal/topic", "internal/wire"},
 }

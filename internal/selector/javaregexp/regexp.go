@@ -42,11 +42,11 @@ const (
 	maxStack = 100_000
 	// matchTimeout bounds the time of one backtracking match. Its clock ticks
 	// every clockPeriod.
-	matchTimeout = 50 * time.Millisecond
+	matchTimeout = 500 * time.Millisecond
 	clockPeriod  = 10 * time.Millisecond
 	// maxGivenUp is the number of matches that may hit a bound before an
 	// expression is not evaluated any more.
-	maxGivenUp = 10
+	maxGivenUp = 3
 )
 
 // The engine's default period would stretch matchTimeout to a quarter of a second.
