@@ -30,6 +30,16 @@ const RUN_LIMIT_MS = 90_000;
 // The SDK leaves promises of its own behind when sessions end under it; scenarios await what matters.
 process.on('unhandledRejection', () => {});
 
+// Timers of its own, too, which throw when they find their session gone. The scenario decides whether
+// that matters; a fault of the harness ends the run.
+process.on('uncaughtException', (error) => {
+  if (!/node_modules.diffusion/.test(error.stack ?? '')) {
+    console.error(error);
+    process.exit(2);
+  }
+  console.error(`note: the SDK threw from a timer of its own: ${error.message}`);
+});
+
 async function main() {
   const started = Date.now();
   const binary = await findBinary(options.binary);
