@@ -34,7 +34,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 		s.expiry.Stop()
 	}
 	next := s.inbound.received + 1
-	lossless := !s.inbound.suspect && q.OldestClient <= next && s.queue.Rewind(uint64(q.LastServer))
+	lossless := !s.inbound.suspect && !s.inbound.unseen && q.OldestClient <= next && s.queue.Rewind(uint64(q.LastServer))
 	knew := s.nextCID
 	if s.queue.ProbeAfter(uint64(q.LastServer)) {
 		knew--
@@ -54,8 +54,9 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	e.cfg.Tree.Suspend(s.client)
 	s.mu.Lock()
 	s.queue.Reset()
+	s.pingCID = 0 // a ping since the take-over went with the queue
 	s.mu.Unlock()
-	s.inbound = inbound{}
+	s.inbound = inbound{unseen: true}
 	e.cfg.Tree.Resume(s.client)
 	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)
 	return s.response(wire.ReconnectedWithLoss), s, nil
@@ -69,6 +70,7 @@ type inbound struct {
 	received     int64 // messages
 	conversation int64 // highest that the client used for a request
 	suspect      bool  // the client's count may be wrong
+	unseen       bool  // the client may not know of the latest loss, and still count as before
 
 	resumed    bool  // nothing has arrived since a RECONNECTED
 	knewServer int64 // server conversations up to this one were known before it
@@ -86,6 +88,7 @@ func (in *inbound) reconnected(knewServer int64) {
 // does not follow on the last one.
 func (in *inbound) count(m *wire.Message, javaScript bool) {
 	in.received++
+	in.unseen = false // it sends only after it has read the response
 	if in.resumed && javaScript {
 		switch m.Type {
 		case wire.TypeRequest:

@@ -59,8 +59,7 @@ func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error
 	if err != nil {
 		return res, err
 	}
-	s.engine.cfg.Tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
-	return res, nil
+	return res, s.engine.cfg.Tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
 }
 
 func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) {
@@ -68,8 +67,7 @@ func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	s.engine.cfg.Tree.UnsubscribeAll(s.client, sel, service.Requested)
-	return res, nil
+	return res, s.engine.cfg.Tree.UnsubscribeAll(s.client, sel, service.Requested)
 }
 
 func (s *Session) addTopic(r service.AddRequest) (service.Created, error) {

@@ -224,11 +224,11 @@ func (s *Session) Subscribed(sub *tree.Subscription, u *tree.Update) {
 	if s.closed {
 		return
 	}
-	fits := s.queue.Push(m)
+	var value *outbox.Message
 	if u != nil {
-		fits = s.queue.PushValue(&sub.Stream, u.For(s.zlib).Value())
+		value = u.For(s.zlib).Value()
 	}
-	s.pushed(fits)
+	s.pushed(s.queue.Start(&sub.Stream, m, value))
 }
 
 // Updated implements [tree.Sink].

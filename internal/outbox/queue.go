@@ -23,17 +23,22 @@ type Stream struct {
 	Conflates bool   // pending updates may be merged
 	Held      uint64 // version that the client holds after what is queued
 	ended     bool   // unsubscribed: pending updates may be dropped
-	slot      uint64 // while conflating: index+1 of the pending update
+	slot      uint64 // while conflating: index+1 of the pending update, if there is one
 }
 
 type entry struct {
 	message *Message
 	stream  *Stream // of a pending topic update, else nil
+	starts  bool    // part of the start of a stream
 }
 
 // Limits bound a queue. Zero means no limit.
+//
+// The messages that start streams do not count in Messages: a client may select
+// a whole tree at once, and these messages are the topics' own, which is why a
+// queue cannot have many more of them than there are topics.
 type Limits struct {
-	Messages, Bytes                 int // pending
+	Messages, Bytes                 int // pending, and never sent before
 	RecoveryMessages, RecoveryBytes int // sent and kept
 }
 
@@ -47,10 +52,12 @@ type Queue struct {
 	ring         []entry // capacity is a power of two; index i is at i&(len-1)
 	first        uint64  // oldest entry kept
 	sent         uint64  // first pending entry
+	fresh        uint64  // if beyond sent: the first entry never sent before
 	end          uint64  // one past the last entry
-	sentBytes    int
-	pendingBytes int
-	conflating   bool // each stream has at most one pending update
+	sentBytes    int     // of entries before fresh or sent
+	pendingBytes int     // of the other entries
+	counted      int     // the other entries that do not start a stream
+	conflating   bool    // each stream has at most one pending update
 
 	probe       *Message // its answer proves what arrived
 	probeNumber uint64   // 0 until it is sent
@@ -99,9 +106,16 @@ func (q *Queue) End(s *Stream, m *Message) bool {
 	return q.push(entry{message: m})
 }
 
-// PushValue appends the value with which a subscription starts, whose version
-// the stream holds already.
-func (q *Queue) PushValue(s *Stream, value *Message) bool { return q.push(entry{value, s}) }
+// Start appends the message that starts a stream and the value of the version
+// that the stream holds already, or nil if there is none.
+func (q *Queue) Start(s *Stream, announcement, value *Message) bool {
+	fits := q.push(entry{message: announcement, starts: true})
+	if value != nil {
+		s.slot = q.end + 1
+		fits = q.push(entry{message: value, stream: s, starts: true})
+	}
+	return fits
+}
 
 // PushUpdate appends an update: the delta if the client will hold the version
 // before, else the value. An update that a conflated value already covers is
@@ -124,13 +138,8 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	if m == nil {
 		m = u.Value()
 	}
-	if !q.push(entry{m, s}) {
-		return false
-	}
-	if q.conflating {
-		s.slot = q.end
-	}
-	return true
+	s.slot = q.end + 1 // unless conflate changes it
+	return q.push(entry{message: m, stream: s})
 }
 
 func (q *Queue) replace(e *entry, m *Message) {
@@ -144,7 +153,7 @@ func (q *Queue) push(e entry) bool {
 	}
 	*q.at(q.end) = e
 	q.end++
-	q.pendingBytes += e.message.Len()
+	q.count(&e, 1)
 	if q.within() {
 		return true
 	}
@@ -154,9 +163,18 @@ func (q *Queue) push(e entry) bool {
 	return q.within()
 }
 
+// count adds an entry never sent before to what the limits bound, or with -1
+// takes it away.
+func (q *Queue) count(e *entry, sign int) {
+	q.pendingBytes += sign * e.message.Len()
+	if !e.starts {
+		q.counted += sign
+	}
+}
+
 func (q *Queue) within() bool {
 	l := &q.limits
-	return (l.Messages == 0 || q.Pending() <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
+	return (l.Messages == 0 || q.counted <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
 // conflate merges the pending updates of each stream into one at the place of
@@ -174,11 +192,11 @@ func (q *Queue) conflate() {
 		e := *q.at(i)
 		if s := e.stream; s != nil && s.Conflates {
 			if s.ended {
-				q.pendingBytes -= e.message.Len()
+				q.count(&e, -1)
 				continue
 			}
 			if s.slot != 0 {
-				q.pendingBytes -= e.message.Len()
+				q.count(&e, -1)
 				q.merge(s, e.message)
 				continue
 			}
@@ -213,13 +231,15 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 		e.stream = nil
 		dst = append(dst, e.message)
 		size += e.message.Len()
-		q.pendingBytes -= e.message.Len()
-		q.sentBytes += e.message.Len()
+		if q.sent >= q.fresh {
+			q.count(e, -1)
+			q.sentBytes += e.message.Len()
+		}
 		if e.message == q.probe {
 			q.probeNumber = q.sent + 1
 		}
 	}
-	if q.conflating && q.Pending() <= q.limits.Messages/2 && q.pendingBytes <= q.limits.Bytes/2 {
+	if q.conflating && q.counted <= q.limits.Messages/2 && q.pendingBytes <= q.limits.Bytes/2 {
 		q.conflating = false
 	}
 	q.trim()
@@ -249,11 +269,7 @@ func (q *Queue) Rewind(n uint64) bool {
 	if n < q.first || n > q.sent {
 		return false
 	}
-	for i := n; i < q.sent; i++ {
-		size := q.at(i).message.Len()
-		q.sentBytes -= size
-		q.pendingBytes += size
-	}
+	q.fresh = max(q.fresh, q.sent)
 	q.sent = n
 	return true
 }
@@ -264,9 +280,12 @@ func (q *Queue) Reset() { *q = NewQueue(q.limits) }
 // Discard forgets what is pending.
 func (q *Queue) Discard() {
 	for i := q.sent; i < q.end; i++ {
+		if i < q.fresh {
+			q.sentBytes -= q.at(i).message.Len()
+		}
 		*q.at(i) = entry{}
 	}
-	q.end, q.pendingBytes = q.sent, 0
+	q.end, q.fresh, q.pendingBytes, q.counted = q.sent, q.sent, 0, 0
 }
 
 // shrink gives back memory after a burst.

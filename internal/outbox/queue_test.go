@@ -125,10 +125,8 @@ func converge(seed uint64) error {
 		case op < 11 && stream == nil:
 			s := &Stream{Source: topic, Conflates: true, Held: topic.version}
 			streams[i] = s
-			ok = q.Push(update('s', topic.id, 0))
-			if value, _ := topic.Newest(); value != nil {
-				ok = q.PushValue(s, value)
-			}
+			value, _ := topic.Newest()
+			ok = q.Start(s, update('s', topic.id, 0), value)
 		case op < 11:
 			streams[i] = nil
 			ok = q.End(stream, update('e', topic.id, 0))

@@ -43,7 +43,7 @@ type Client struct {
 	closed        bool
 	suspended     bool // nothing is subscribed until Resume
 	scopes        map[string][]selection
-	entries       int // in all scopes
+	size          int // of all scopes, in octets
 	subscriptions map[*Topic]*Subscription
 }
 
@@ -57,8 +57,14 @@ type selection struct {
 	selects  bool
 }
 
-// maxSelections bounds the entries that one session can make the server hold.
-const maxSelections = 100_000
+// maxSelections bounds what one session can make the server hold, in octets: of
+// short selectors it is tens of thousands.
+const maxSelections = 4 << 20
+
+// entrySize is what an entry takes besides its text, about.
+const entrySize = 64
+
+func (s *selection) size(scope string) int { return entrySize + len(scope) + len(s.selector.String()) }
 
 // selected reports whether any scope selects the path. mu is held.
 func (c *Client) selected(path string) bool {
@@ -84,10 +90,9 @@ func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) error 
 	if c.closed {
 		return nil // the session ended while its request was handled
 	}
-	if c.entries >= maxSelections {
-		return wire.Errorf(wire.CodeInvalidData, "a session can have %d selections: unsubscribe from what is not needed", maxSelections)
+	if err := t.record(c, scope, selection{sel, true}); err != nil {
+		return err
 	}
-	t.record(c, scope, selection{sel, true})
 	t.Walk(sel, func(topic *Topic) bool {
 		t.attach(c, topic)
 		return true
@@ -96,52 +101,67 @@ func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) error 
 }
 
 // Unsubscribe adds a deselection to a scope and unsubscribes the client from the
-// topics that nothing selects any more.
-func (t *Tree) Unsubscribe(c *Client, sel *selector.Selector, scope string, reason service.UnsubscribeReason) {
+// topics that nothing selects any more. It fails as Subscribe does.
+func (t *Tree) Unsubscribe(c *Client, sel *selector.Selector, scope string, reason service.UnsubscribeReason) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.record(c, scope, selection{sel, false})
+	err := t.record(c, scope, selection{sel, false})
 	t.release(c, sel, reason)
+	return err
 }
 
 // UnsubscribeAll does as Unsubscribe in every scope.
-func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
+func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for scope := range c.scopes {
-		t.record(c, scope, selection{sel, false})
+		if e := t.record(c, scope, selection{sel, false}); e != nil {
+			err = e
+		}
 	}
 	t.release(c, sel, reason)
+	return err
 }
 
 // record appends an entry to a scope, leaving out what it makes redundant
-// (21 section 3 rule 5). Client.mu is held.
-func (t *Tree) record(c *Client, scope string, s selection) {
+// (21 section 3 rule 5). It fails with INVALID_DATA, changing nothing, when the
+// client has too many. Client.mu is held.
+func (t *Tree) record(c *Client, scope string, s selection) error {
 	list := c.scopes[scope]
-	before := len(list)
+	if !s.selects && len(list) == 0 {
+		return nil
+	}
 	everything := !s.selects && s.selector.MatchesEverything()
+	redundant := func(old selection) bool { return everything || old.selector.String() == s.selector.String() }
+	if c.size+s.size(scope) > maxSelections && !slices.ContainsFunc(list, redundant) {
+		return wire.Errorf(wire.CodeInvalidData, "the session has too many selections, or too long ones: unsubscribe from everything and select less")
+	}
 	list = slices.DeleteFunc(list, func(old selection) bool {
-		redundant := everything || old.selector.String() == s.selector.String()
-		if redundant && old.selects {
+		if !redundant(old) {
+			return false
+		}
+		c.size -= old.size(scope)
+		if old.selects {
 			t.unindex(c, old.selector)
 		}
-		return redundant
+		return true
 	})
 	if s.selects {
 		t.index(c, s.selector)
 	}
 	if s.selects || len(list) > 0 {
 		list = append(list, s)
+		c.size += s.size(scope)
 	}
-	c.entries += len(list) - before
 	if len(list) == 0 {
 		delete(c.scopes, scope)
-		return
+		return nil
 	}
 	if c.scopes == nil {
 		c.scopes = make(map[string][]selection, 1)
 	}
 	c.scopes[scope] = list
+	return nil
 }
 
 func (t *Tree) index(c *Client, sel *selector.Selector) {

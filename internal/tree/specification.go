@@ -47,7 +47,10 @@ type interner struct {
 	count atomic.Int32
 }
 
-const maxInterned = 4096
+const (
+	maxInterned     = 4096
+	maxInternedSize = 1024 // octets of one: what is shared is never given up
+)
 
 func (i *interner) get(s topic.Specification) *specification {
 	key := string(s.Append(nil))
@@ -55,7 +58,7 @@ func (i *interner) get(s topic.Specification) *specification {
 		return sp.(*specification)
 	}
 	sp := newSpecification(s)
-	if i.count.Load() < maxInterned {
+	if len(key) <= maxInternedSize && i.count.Load() < maxInterned {
 		if other, loaded := i.known.LoadOrStore(key, sp); loaded {
 			return other.(*specification)
 		}

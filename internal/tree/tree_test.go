@@ -146,8 +146,8 @@ func TestSubscriptionLife(t *testing.T) {
 	expect(t, p, "unsubscribe in all scopes", "unsub a/b CONTROL")
 	add(t, tr, "a/e", "1")
 	expect(t, p, "nothing is selected any more")
-	if len(c.scopes) != 0 || c.entries != 0 || tr.selections.index.Len() != 0 {
-		t.Errorf("scopes %v, %d entries, %d indexed are left", c.scopes, c.entries, tr.selections.index.Len())
+	if len(c.scopes) != 0 || c.size != 0 || tr.selections.index.Len() != 0 {
+		t.Errorf("scopes %v, %d entries, %d indexed are left", c.scopes, c.size, tr.selections.index.Len())
 	}
 
 	subscribe(">x", "")

@@ -15,10 +15,18 @@ func creatable(t topic.Type) bool {
 	return t == topic.JSON || t == topic.String || t == topic.Int64 || t == topic.Double || t == topic.Binary
 }
 
+// maxPath is the length of the longest path of a topic, in octets: what walks the
+// tree goes as deep as paths have segments, and a selector can be no longer than
+// twice this.
+const maxPath = selector.MaxLength / 2
+
 // checkNew checks what a client wants to create and returns the canonical path
 // and the normalised specification. Errors are service errors (22 section 2).
 func checkNew(path string, spec topic.Specification) (string, topic.Specification, error) {
 	path = topic.Canonical(path)
+	if len(path) > maxPath {
+		return path, spec, wire.Errorf(wire.CodeTopicPathInvalid, "invalid topic path: longer than %d octets", maxPath)
+	}
 	if err := topic.CheckPath(path); err != nil {
 		return path, spec, wire.Errorf(wire.CodeTopicPathInvalid, "%v", err)
 	}
