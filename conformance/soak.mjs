@@ -147,9 +147,10 @@ function judge(name, summary, codes, finals, topicCount) {
   if (behind.length > 0) {
     problems.push(`${behind.length} topics end wrong, such as ${behind[0][0]} with ${last[behind[0][0]]} instead of ${behind[0][1]}`);
   }
+  // Fewer are right too: a response that was cut off on its way resets nothing at the client.
   const resets = (codes[106] ?? 0) * topicCount;
-  if (summary.resets !== resets) {
-    problems.push(`${summary.resets} unsubscriptions, and ${codes[106] ?? 0} reconnections with loss ask for ${resets}`);
+  if (summary.resets > resets) {
+    problems.push(`${summary.resets} unsubscriptions, and ${codes[106] ?? 0} reconnections with loss account for ${resets}`);
   }
   if (summary.reconnects === 0) problems.push('never reconnected: nothing was tested');
   return { name, ...figures, lossless: codes[105] ?? 0, withLoss: codes[106] ?? 0, problems };
