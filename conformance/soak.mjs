@@ -3,8 +3,8 @@
 // each subscriber is connected through an inspector of its own that cuts its connections at random.
 //
 // A subscriber whose reconnections were all without loss must have seen every counter exactly once
-// and in order; one that lost history must never go back and must end with the right values; how
-// often topics were subscribed again must agree with what the inspectors saw on the wire.
+// and in order; one that lost history must never go back and must end with the right values, and
+// is subscribed again only as often as its inspector saw a loss on the wire.
 //
 //   node conformance/soak.mjs [--seconds N] [--topics N] [--rate N] [--binary FILE] [--server-args="..."]
 
