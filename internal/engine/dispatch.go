@@ -28,7 +28,7 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 		err = errors.New("encoding bits set by a client")
 	}
 	if err != nil {
-		s.Violation(err)
+		s.Fail(conn, InvalidInboundMessage, err)
 		return err
 	}
 	s.inbound.count(&m, s.clientType == "WB" || s.clientType == "B")
@@ -43,16 +43,22 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 		s.mu.Unlock()
 	default:
 		err := errors.New("message type " + m.Type.String() + " from a client")
-		s.Violation(err)
+		s.Fail(conn, InvalidInboundMessage, err)
 		return err
 	}
 	return nil
 }
 
-// Violation ends a session whose client breaks the protocol.
-func (s *Session) Violation(err error) {
+// Fail ends a session whose client breaks the protocol on conn. It is a no-op
+// when the session goes on with another connection.
+func (s *Session) Fail(conn Conn, reason CloseReason, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != conn || s.closed {
+		return
+	}
 	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.peer.Addr, "error", err)
-	s.Close(InvalidInboundMessage)
+	s.close(reason)
 }
 
 // A handler serves one service: it decodes the request, checks what the service

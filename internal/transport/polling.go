@@ -356,10 +356,10 @@ func (c *pollConn) send(w http.ResponseWriter, r *http.Request) {
 		var tooLarge *http.MaxBytesError
 		switch {
 		case errors.As(err, &tooLarge):
-			c.session.Close(engine.MessageTooLarge)
+			c.session.Fail(c, engine.MessageTooLarge, err)
 			http.Error(w, "batch larger than max-message-size", http.StatusRequestEntityTooLarge)
 		case errors.Is(err, wire.ErrMalformed):
-			c.session.Violation(err)
+			c.session.Fail(c, engine.InvalidInboundMessage, err)
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		default: // the connection broke; the client sends again
 			http.Error(w, "the body did not arrive", http.StatusBadRequest)
@@ -368,7 +368,7 @@ func (c *pollConn) send(w http.ResponseWriter, r *http.Request) {
 	}
 	if !c.turn(r, number) {
 		if r.Context().Err() == nil {
-			c.session.Close(engine.LostMessages)
+			c.session.Fail(c, engine.LostMessages, errors.New("a send before number "+r.Header.Get("s")+" is missing"))
 		}
 		return
 	}
@@ -382,9 +382,9 @@ func (c *pollConn) send(w http.ResponseWriter, r *http.Request) {
 	for message, err := range wire.Batch(batch) {
 		switch {
 		case err != nil:
-			c.session.Violation(err)
+			c.session.Fail(c, engine.InvalidInboundMessage, err)
 		case len(message) > c.polling.cfg.MaxMessageSize:
-			c.session.Close(engine.MessageTooLarge)
+			c.session.Fail(c, engine.MessageTooLarge, errTooLarge)
 			return
 		default:
 			err = c.session.Receive(c, message)

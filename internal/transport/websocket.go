@@ -51,8 +51,10 @@ func newWebSocket(nc net.Conn) *webSocket {
 // upgrade answers a WebSocket handshake and leaves the connection to goroutines
 // of its own: the one that served HTTP pins several kilobytes of stack.
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
+	h.conns.Add(1) // before the HTTP server lets go of the connection
 	nc, rw, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil { // it has been answered
+		defer h.conns.Done()
 		if nc != nil {
 			_ = nc.Close()
 		}
@@ -67,7 +69,6 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 		early, _ = rw.Reader.Peek(n)
 		early = append([]byte(nil), early...)
 	}
-	h.conns.Add(1)
 	go func() {
 		defer h.conns.Done()
 		c.run(response, early, h.cfg.MaxMessageSize)
@@ -93,6 +94,9 @@ func (c *webSocket) run(response, early []byte, maxMessage int) {
 		return
 	}
 	_ = c.nc.SetWriteDeadline(time.Time{})
+	if c.session.Over() { // Finish has set a deadline, perhaps the one just cleared
+		_ = c.nc.SetWriteDeadline(time.Now().Add(finishWithin))
+	}
 	c.held.Store(true)
 	if lost {
 		// The JavaScript client under Node sets its count of received messages to 0
@@ -248,10 +252,10 @@ func (c *webSocket) read(r *bufio.Reader, maxMessage int) engine.CloseReason {
 		case err == nil:
 			err = c.session.Receive(c, message)
 		case errors.Is(err, errTooLarge):
-			c.session.Close(engine.MessageTooLarge)
+			c.session.Fail(c, engine.MessageTooLarge, err)
 		case errors.Is(err, errText), errors.Is(err, errEmpty), errors.Is(err, errReserved),
 			errors.Is(err, errUnmasked), errors.Is(err, errControl), errors.Is(err, errSequence):
-			c.session.Violation(err)
+			c.session.Fail(c, engine.InvalidInboundMessage, err)
 		}
 		if err != nil {
 			c.awaitFinish(err)
