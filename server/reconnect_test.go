@@ -460,6 +460,7 @@ func TestQueueOverflowsWhileAway(t *testing.T) {
 	s.drop()
 	for i := 0; srv.Sessions() == 2 && i < 1000; i++ {
 		publisher.must(add("topic " + strconv.Itoa(i)))
+		publisher.must(remove("topic " + strconv.Itoa(i)))
 	}
 	awaitSessions(t, srv, 1)
 	s.again(overWebSocket, wire.UnknownSession)
