@@ -76,6 +76,19 @@ type inbound struct {
 	knewServer int64 // server conversations up to this one were known before it
 }
 
+// Seen says that the client has read the connection response of conn: if conn is
+// its current connection, it counts as the server does from then on.
+func (s *Session) Seen(conn Conn) {
+	s.in.Lock()
+	defer s.in.Unlock()
+	s.mu.Lock()
+	current := s.conn == conn
+	s.mu.Unlock()
+	if current {
+		s.inbound.unseen = false
+	}
+}
+
 // reconnected prepares for what comes after a RECONNECTED to a client that had
 // the server's requests up to knewServer.
 func (in *inbound) reconnected(knewServer int64) {

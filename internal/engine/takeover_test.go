@@ -46,6 +46,29 @@ func TestLossThatTheClientMissed(t *testing.T) {
 	}
 }
 
+// TestLossThatTheClientSaw has a client that has nothing to send: its transport
+// knows that it has read the response.
+func TestLossThatTheClientSaw(t *testing.T) {
+	e := newEngine(t, nil)
+	s, _ := connect(t, e, "")
+	code, old := reconnect(t, e, s, 99, 1)
+	if code != wire.ReconnectedWithLoss {
+		t.Fatalf("reconnection beyond what was sent: %v", code)
+	}
+	code, conn := reconnect(t, e, s, 0, 1)
+	if code != wire.ReconnectedWithLoss {
+		t.Fatalf("a client that has not seen that it lost messages: %v", code)
+	}
+	s.Seen(old)
+	if code, conn = reconnect(t, e, s, 0, 1); code != wire.ReconnectedWithLoss {
+		t.Fatalf("a client that saw another response: %v", code)
+	}
+	s.Seen(conn)
+	if code, _ = reconnect(t, e, s, 0, 1); code != wire.Reconnected {
+		t.Errorf("a client that has seen it: %v", code)
+	}
+}
+
 // TestLossDoesNotEndLargeSessions reconnects, with loss, a session that has more
 // topics than its queue takes messages.
 func TestLossDoesNotEndLargeSessions(t *testing.T) {

@@ -239,6 +239,9 @@ func (c *pollConn) poll(w http.ResponseWriter, r *http.Request) {
 		askToReconnect(w)
 		return
 	}
+	if number == 0 {
+		c.session.Seen(c)
+	}
 	hold := time.NewTimer(c.polling.cfg.PollHold)
 	defer hold.Stop()
 	for !c.take(p) {

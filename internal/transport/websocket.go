@@ -128,6 +128,14 @@ func (c *webSocket) release() {
 	}
 }
 
+// ponged takes note that the client has read the connection response.
+func (c *webSocket) ponged() {
+	if c.held.Load() {
+		c.session.Seen(c)
+		c.release()
+	}
+}
+
 type sliceReader struct{ b []byte }
 
 func (r *sliceReader) Read(p []byte) (int, error) {
@@ -355,7 +363,7 @@ func (c *webSocket) control(r io.Reader, h ws.Header) error {
 			return fmt.Errorf("write pong: %w", err)
 		}
 	case ws.OpPong:
-		c.release()
+		c.ponged()
 	case ws.OpClose:
 		return errPeerClosed
 	}
