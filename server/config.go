@@ -51,7 +51,8 @@ type Config struct {
 	RecoveryMessages, RecoveryBytes int
 	// QueueMessages and QueueBytes bound what waits to be sent to a session. A
 	// queue over a limit is conflated, and if that does not help the session is
-	// closed. Names: queue-messages, queue-bytes. Defaults: 10000, 64 MiB.
+	// closed. Messages with which subscriptions start and end count in bytes only.
+	// Names: queue-messages, queue-bytes. Defaults: 10000, 64 MiB.
 	QueueMessages, QueueBytes int
 	// MaxMessageSize is the largest message that a client may send. Larger ones
 	// end its session. Name: max-message-size. Default: 32 MiB.

@@ -29,14 +29,14 @@ type Stream struct {
 type entry struct {
 	message *Message
 	stream  *Stream // of a pending topic update, else nil
-	starts  bool    // part of the start of a stream
+	frames  bool    // starts or ends a stream
 }
 
 // Limits bound a queue. Zero means no limit.
 //
-// The messages that start streams do not count in Messages: a client may select
-// a whole tree at once, and these messages are the topics' own, which is why a
-// queue cannot have many more of them than there are topics.
+// The messages that start and end streams do not count in Messages: a client may
+// select a whole tree at once, and a whole branch may be removed. They count in
+// Bytes.
 type Limits struct {
 	Messages, Bytes                 int // pending, and never sent before
 	RecoveryMessages, RecoveryBytes int // sent and kept
@@ -56,7 +56,7 @@ type Queue struct {
 	end          uint64  // one past the last entry
 	sentBytes    int     // of entries before fresh or sent
 	pendingBytes int     // of the other entries
-	counted      int     // the other entries that do not start a stream
+	counted      int     // the other entries that do not start or end a stream
 	conflating   bool    // each stream has at most one pending update
 
 	probe       *Message // its answer proves what arrived
@@ -103,16 +103,16 @@ func (q *Queue) ProbeAfter(n uint64) bool {
 // End appends the message that ends a stream, which is told no more updates.
 func (q *Queue) End(s *Stream, m *Message) bool {
 	s.ended = true
-	return q.push(entry{message: m})
+	return q.push(entry{message: m, frames: true})
 }
 
 // Start appends the message that starts a stream and the value of the version
 // that the stream holds already, or nil if there is none.
 func (q *Queue) Start(s *Stream, announcement, value *Message) bool {
-	fits := q.push(entry{message: announcement, starts: true})
+	fits := q.push(entry{message: announcement, frames: true})
 	if value != nil {
 		s.slot = q.end + 1
-		fits = q.push(entry{message: value, stream: s, starts: true})
+		fits = q.push(entry{message: value, stream: s, frames: true})
 	}
 	return fits
 }
@@ -167,7 +167,7 @@ func (q *Queue) push(e entry) bool {
 // takes it away.
 func (q *Queue) count(e *entry, sign int) {
 	q.pendingBytes += sign * e.message.Len()
-	if !e.starts {
+	if !e.frames {
 		q.counted += sign
 	}
 }
