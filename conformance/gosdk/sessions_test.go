@@ -79,10 +79,11 @@ func unknownSession(s *scene) {
 }
 
 func keepAliveOver(s *scene) {
-	server := s.serve("--reconnect-keep-alive", "300ms")
+	// A cut between two polls is not seen by the server before the next is overdue.
+	server := s.serve("--reconnect-keep-alive", "300ms", "--poll-timeout", "1s")
 	p := s.inspect(server.port)
 	// Long after the window, with room for a busy machine.
-	session := s.open(s.to(p.port, advect.WithReconnectStrategy(advect.FixedDelay(1200*time.Millisecond)))...)
+	session := s.open(s.to(p.port, advect.WithReconnectStrategy(advect.FixedDelay(3*time.Second)))...)
 	events := s.events(session)
 	p.lose(events, 1, "reset")
 	s.code(s.closed(session), advect.CodeHandshakeRejected, "closed")
