@@ -10,6 +10,14 @@ const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 10_000;
 const KEPT_LINES = 5_000;
 
+const running = new Set();
+
+// Whatever ends the runner ends what it started.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
 // A started process with its output lines. stop() ends it and waits for its exit.
 export class Process {
   lines = [];
@@ -20,6 +28,7 @@ export class Process {
   constructor(file, args, env = {}) {
     this.command = [path.basename(file), ...args].join(' ');
     this.#child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       readline.createInterface({ input: stream }).on('line', (line) => {
         this.lines.push(line);
@@ -32,6 +41,7 @@ export class Process {
       this.#child.on('error', (error) => resolve({ code: -1, signal: null, error: String(error) }));
     });
     this.exited.then((status) => {
+      running.delete(this.#child);
       this.status = status;
       this.#wake();
     });

@@ -56,7 +56,7 @@ func write(dir string) error {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 44, 3, 1), net.IPv6loopback},
+		IPAddresses:  addresses(),
 	}
 	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
 	if err != nil {
@@ -84,4 +84,14 @@ func write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// addresses are the usual loopback addresses, and 127.44.3.1 to 127.44.3.16 for
+// tests that need a well-known port to themselves.
+func addresses() []net.IP {
+	list := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for n := range byte(16) {
+		list = append(list, net.IPv4(127, 44, 3, n+1))
+	}
+	return list
 }
