@@ -284,7 +284,12 @@ func (s *scene) inspect(port string, args ...string) *proxy {
 	}
 	i, err := startInspector(port, args...)
 	s.none(err, "start an inspector")
-	s.t.Cleanup(func() { i.signal(syscall.SIGTERM) })
+	s.t.Cleanup(func() {
+		if s.t.Failed() {
+			s.t.Logf("the inspector's last lines:\n%s", i.tail(60))
+		}
+		i.signal(syscall.SIGTERM)
+	})
 	return &proxy{i, s}
 }
 
