@@ -277,6 +277,7 @@ func tokenRotation(s *scene) {
 		f.found()
 		s.ping(f.session)
 	}
+	p.awaitLine(5, "connections", func(e inspected) bool { return e.Kind == "connected" })
 	var given, used []any // the first characters of each token, in order
 	for _, e := range parse(p.lines.all()) {
 		switch token := e.Fields["token"]; {
