@@ -55,12 +55,12 @@ func TestLossThatTheClientSaw(t *testing.T) {
 	if code != wire.ReconnectedWithLoss {
 		t.Fatalf("reconnection beyond what was sent: %v", code)
 	}
-	code, conn := reconnect(t, e, s, 0, 1)
-	if code != wire.ReconnectedWithLoss {
+	if code, _ = reconnect(t, e, s, 0, 1); code != wire.ReconnectedWithLoss {
 		t.Fatalf("a client that has not seen that it lost messages: %v", code)
 	}
 	s.Seen(old)
-	if code, conn = reconnect(t, e, s, 0, 1); code != wire.ReconnectedWithLoss {
+	code, conn := reconnect(t, e, s, 0, 1)
+	if code != wire.ReconnectedWithLoss {
 		t.Fatalf("a client that saw another response: %v", code)
 	}
 	s.Seen(conn)
