@@ -343,14 +343,17 @@ func cancelWhileDialling(s *scene) {
 }
 
 func cancelWhileWaiting(s *scene) {
-	tries := make(chan int, 8)
-	retry := func(attempt int, _ error) (time.Duration, bool) {
-		tries <- attempt
-		return time.Hour, true
+	waiting := func() (<-chan struct{}, advect.Option) {
+		tries := make(chan struct{}, 2)
+		return tries, advect.WithRetryFunc(func(int, error) (time.Duration, bool) {
+			tries <- struct{}{}
+			return time.Hour, true
+		})
 	}
-	s.endsWith("wait of a retry", func() { <-tries }, s.to(s.freePort(), advect.WithRetryFunc(retry))...)
-	opening := advect.OpenAsync("", s.to(s.freePort(), advect.WithRetryFunc(retry))...)
-	<-tries // of the expired one above
+	tries, retry := waiting()
+	s.endsWith("wait of a retry", func() { <-tries }, s.to(s.freePort(), retry)...)
+	tries, retry = waiting()
+	opening := advect.OpenAsync("", s.to(s.freePort(), retry)...)
 	<-tries
 	opening.Cancel()
 	_, err := opening.Await(s.ctx)
