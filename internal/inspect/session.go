@@ -65,7 +65,6 @@ type session struct {
 	number  [2]int64             // of the last message, by direction
 	pending [2]map[int64]pending // requests not yet answered, by direction
 	topics  map[int32]*topicView
-	clientE int64 // number of the next client message, as the server said
 }
 
 type pending struct {

@@ -15,9 +15,10 @@ func TestFrame(t *testing.T) {
 		if !bytes.Equal(m.Bytes(), body) {
 			t.Errorf("message of %d bytes: body differs", n)
 		}
-		f, err := ws.ReadFrame(bytes.NewReader(m.Frame()))
-		if err != nil || !f.Header.Fin || f.Header.OpCode != ws.OpBinary || !bytes.Equal(f.Payload, body) {
-			t.Errorf("message of %d bytes: frame %+v, error %v", n, f.Header, err)
+		r := bytes.NewReader(m.Frame())
+		h, err := ws.ReadHeader(r)
+		if err != nil || !h.Fin || h.Masked || h.OpCode != ws.OpBinary || h.Length != int64(n) || r.Len() != n {
+			t.Errorf("message of %d bytes: frame %+v with %d bytes, error %v", n, h, r.Len(), err)
 		}
 		if m.Len() != len(m.Frame()) {
 			t.Errorf("message of %d bytes: Len is %d, frame has %d", n, m.Len(), len(m.Frame()))
