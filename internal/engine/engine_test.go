@@ -86,7 +86,7 @@ func call(t testing.TB, s *Session, conn Conn, frame []byte) wire.Message {
 }
 
 // TestPermissions tries every service as every stock principal and compares what
-// happens with the roles of ../../docs/security.md.
+// happens with the roles of docs/operations.md.
 func TestPermissions(t *testing.T) {
 	spec := topic.Specification{Type: topic.String}
 	text := []byte{0x61, 'x'}
