@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 	var early []byte
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ = rw.Reader.Peek(n)
-		early = append([]byte(nil), early...)
+		early = bytes.Clone(early)
 	}
 	go func() {
 		defer h.conns.Done()
@@ -110,7 +111,7 @@ func (c *webSocket) run(response, early []byte, maxMessage int) {
 
 	var r io.Reader = c.nc
 	if len(early) > 0 {
-		r = io.MultiReader(&sliceReader{early}, c.nc)
+		r = io.MultiReader(bytes.NewReader(early), c.nc)
 	}
 	br := bufio.NewReaderSize(r, readBuffer)
 	reason := c.read(br, maxMessage)
@@ -134,17 +135,6 @@ func (c *webSocket) ponged() {
 		c.session.Seen(c)
 		c.release()
 	}
-}
-
-type sliceReader struct{ b []byte }
-
-func (r *sliceReader) Read(p []byte) (int, error) {
-	if len(r.b) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, r.b)
-	r.b = r.b[n:]
-	return n, nil
 }
 
 // Wake implements [engine.Conn].
