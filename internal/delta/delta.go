@@ -51,11 +51,12 @@ func Append(dst, old, new []byte, limit int) (delta []byte, ok bool) {
 // trivial is the length of an insert, in bytes, in which nothing is looked for.
 const trivial = 12
 
-// Diff returns a delta that turns old into new. Where nothing shorter is found
-// it is the replacement, a single insert, which is longer than new by its head.
+// Diff returns a delta that turns old into new: that of [Append], unless only
+// the replacement is as short, a single insert, which is longer than new by its
+// head.
 func Diff(old, new []byte) []byte {
 	replacement := headLen(len(new)) + len(new)
-	if delta, ok := Append(nil, old, new, replacement); ok {
+	if delta, ok := Append(nil, old, new, replacement+1); ok {
 		return delta
 	}
 	return appendInsert(make([]byte, 0, replacement), new)
