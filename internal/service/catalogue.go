@@ -2,9 +2,13 @@ package service
 
 // all lists every declared service, in the order of 20 section 1.
 var all = []Declaration{
-	Subscribe, Unsubscribe, ChangePrincipal, CloseClient, UnsubscriptionNotification,
-	SystemPing, UserPing, TopicRemoval, NotifySubscription, TopicAdd, FetchQuery,
-	SetTopic, AddAndSetTopic, ListGlobalPermissions, ListPathPermissions,
+	Subscribe, Unsubscribe, ChangePrincipal, CloseClient,
+	TopicControlRegistration, TopicControlDeregistration, UnsubscriptionNotification, MissingTopic,
+	SystemPing, UserPing, TopicRemoval, RangeQuery, NotifySubscription,
+	NotificationDeregistration, TopicEvent, DescendantEvent, NotificationSelection, NotificationDeselection,
+	TimeSeriesAppend, TimeSeriesEdit, TopicAdd, FetchQuery, SetTopic, AddAndSetTopic,
+	CreateStream, CreateStreamAndSet, CheckStream, StreamSet, StreamApplyDelta, StreamAdd, StreamAddAndSet,
+	ListGlobalPermissions, ListPathPermissions, ApplyJSONPatch, TimeSeriesTimestampAppend,
 	UnsubscribeAll, GetOwnSessionProperties, ReAuthenticate,
 }
 
