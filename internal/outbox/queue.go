@@ -1,37 +1,5 @@
 package outbox
 
-// A Source has the newest state of a topic. Newest may be called with the
-// session's lock held, so it must not block or take locks of its own order.
-type Source interface {
-	// Newest returns the message that sets the newest value, and its version.
-	// A nil message means that there is none to fall back to.
-	Newest() (value *Message, version uint64)
-}
-
-// An Update is one change of a topic's value, as messages that are made when
-// first asked for and shared by all sessions.
-type Update interface {
-	Version() uint64
-	Value() *Message // sets the value
-	Delta() *Message // takes version-1 to version; nil if there is no point in it
-}
-
-// A Stream is the state of one subscription's updates in a session's queue.
-// It is guarded by the lock that guards the queue.
-type Stream struct {
-	Source    Source
-	Conflates bool   // pending updates may be merged
-	Held      uint64 // version that the client holds after what is queued
-	ended     bool   // unsubscribed: pending updates may be dropped
-	slot      uint64 // while conflating: index+1 of the pending update, if there is one
-}
-
-type entry struct {
-	message *Message
-	stream  *Stream // of a pending topic update, else nil
-	frames  bool    // starts or ends a stream
-}
-
 // Limits bound a queue. Zero means no limit.
 //
 // The messages that start and end streams do not count in Messages: a client may
@@ -45,38 +13,65 @@ type Limits struct {
 // A Queue is the outbound queue and recovery buffer of one session. It is not
 // safe for concurrent use: the session's lock guards it.
 //
-// Entries are addressed by index: the number of messages that were ever sent
-// before them. So the entry at index i, once sent, is message number i+1.
+// Messages wait in a lane for each priority. Those sent stand in the order in
+// which they were sent; the one at index i of that ring is message number i+1.
 type Queue struct {
 	limits       Limits
-	ring         []entry // capacity is a power of two; index i is at i&(len-1)
-	first        uint64  // oldest entry kept
-	sent         uint64  // first pending entry
-	fresh        uint64  // if beyond sent: the first entry never sent before
-	end          uint64  // one past the last entry
-	sentBytes    int     // of entries before fresh or sent
-	pendingBytes int     // of the other entries
-	counted      int     // the other entries that do not start or end a stream
-	conflating   bool    // each stream has at most one pending update
+	lanes        [3]ring[entry] // pending, by priority: high, default, low
+	pendingBytes int            // of what is in the lanes and not dropped
+	counted      int            // of it, messages that do not start or end a stream
+	conflating   bool           // under back pressure
+	pressed      []*Stream      // ended by back pressure, not yet told to anyone
+
+	sent      ring[*Message] // from next on they are to be sent again
+	next      uint64
+	sentBytes int
 
 	probe       *Message // its answer proves what arrived
 	probeNumber uint64   // 0 until it is sent
+
+	ending map[string]int // pending ends by path; nil while all priorities are default
 }
+
+// entry is a pending message.
+type entry struct {
+	message *Message // nil: moved to another lane
+	stream  *Stream  // nil: of no stream
+	kind    kind
+}
+
+type kind uint8
+
+const (
+	kindOther  kind = iota // of no stream
+	kindStart              // announces a stream
+	kindValue              // a value with which a stream starts
+	kindUpdate             // any later one
+	kindEnd                // ends a stream
+)
 
 // NewQueue returns an empty queue.
 func NewQueue(l Limits) Queue { return Queue{limits: l} }
 
-// Pending returns the number of messages not yet taken.
-func (q *Queue) Pending() int { return int(q.end - q.sent) }
+// lane returns the index of the lane of a priority.
+func (p Priority) lane() int { return int(High - p) }
+
+// Pending returns the number of messages not yet taken. Some of them may turn
+// out not to be sent, but never all.
+func (q *Queue) Pending() int {
+	n := int(q.sent.end - q.next)
+	for i := range q.lanes {
+		n += q.lanes[i].len()
+	}
+	return n
+}
 
 // Sent returns the number of the last message taken.
-func (q *Queue) Sent() uint64 { return q.sent }
-
-func (q *Queue) at(i uint64) *entry { return &q.ring[i&uint64(len(q.ring)-1)] }
+func (q *Queue) Sent() uint64 { return q.next }
 
 // Push appends a message that is no topic update. It returns false when the
 // queue is over its limits and conflation does not help: the session must end.
-func (q *Queue) Push(m *Message) bool { return q.push(entry{message: m}) }
+func (q *Queue) Push(m *Message) bool { return q.push(Default, entry{message: m}) }
 
 // PushProbe appends a message whose answer proves that the client has all sent
 // before it; ProbeAnswered makes use of that.
@@ -85,13 +80,18 @@ func (q *Queue) PushProbe(m *Message) bool {
 	return q.Push(m)
 }
 
-// ProbeAnswered forgets the messages up to the last probe.
+// ProbeAnswered forgets the messages up to the last probe, and gives back the
+// memory of what is then empty.
 func (q *Queue) ProbeAnswered() {
-	for q.first < min(q.probeNumber, q.sent) {
-		q.drop()
+	for q.sent.first < min(q.probeNumber, q.next) {
+		q.forget()
 	}
 	q.probe, q.probeNumber = nil, 0
-	q.shrink()
+	q.sent.shrink()
+	q.sent.release()
+	for i := range q.lanes {
+		q.lanes[i].release()
+	}
 }
 
 // ProbeAfter reports whether the last probe is unanswered and was not among the
@@ -100,21 +100,43 @@ func (q *Queue) ProbeAfter(n uint64) bool {
 	return q.probe != nil && (q.probeNumber == 0 || q.probeNumber > n)
 }
 
-// End appends the message that ends a stream, which is told no more updates.
-func (q *Queue) End(s *Stream, m *Message) bool {
-	s.ended = true
-	return q.push(entry{message: m, frames: true})
-}
-
-// Start appends the message that starts a stream and the value of the version
-// that the stream holds already, or nil if there is none.
-func (q *Queue) Start(s *Stream, announcement, value *Message) bool {
-	fits := q.push(entry{message: announcement, frames: true})
-	if value != nil {
-		s.slot = q.end + 1
-		fits = q.push(entry{message: value, stream: s, frames: true})
+// Start appends the message that starts a stream and the values that lead to the
+// version that the stream holds already, if there are any.
+func (q *Queue) Start(s *Stream, announcement *Message, values ...*Message) bool {
+	q.order(s)
+	fits := q.push(s.Priority, entry{announcement, s, kindStart})
+	for _, m := range values {
+		s.slot = q.lanes[s.Priority.lane()].end + 1
+		fits = q.push(s.Priority, entry{m, s, kindValue})
 	}
 	return fits
+}
+
+// End appends the message that ends a stream, which is told no more updates.
+func (q *Queue) End(s *Stream, m *Message) bool {
+	if s.ended { // by back pressure
+		return true
+	}
+	s.ended = true
+	if s.Tidy {
+		q.drop(s)
+	}
+	return q.pushEnd(s, m)
+}
+
+func (q *Queue) pushEnd(s *Stream, m *Message) bool {
+	if q.ending != nil {
+		q.ending[s.Source.Path()]++
+	}
+	return q.push(s.Priority, entry{m, s, kindEnd})
+}
+
+// drop makes Take pass over what is pending of a stream.
+func (q *Queue) drop(s *Stream) {
+	s.dropped = true
+	q.counted -= s.count
+	q.pendingBytes -= s.bytes
+	s.count, s.bytes = 0, 0
 }
 
 // PushUpdate appends an update: the delta if the client will hold the version
@@ -125,11 +147,17 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	if version <= s.Held || s.ended {
 		return true
 	}
+	if q.conflating && s.Conflation == Unsubscribe {
+		return q.press(s)
+	}
 	follows := s.Held == version-1
 	s.Held = version
-	if q.conflating && s.Conflates && s.slot > q.sent && s.slot <= q.end && q.at(s.slot-1).stream == s {
-		q.replace(q.at(s.slot-1), u.Value())
-		return q.within()
+	lane := &q.lanes[s.Priority.lane()]
+	if s.Conflation == Always || q.conflating && s.Conflation == Conflate {
+		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
+			q.replace(lane.at(s.slot-1), u.Value())
+			return q.within()
+		}
 	}
 	var m *Message
 	if follows {
@@ -138,21 +166,33 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	if m == nil {
 		m = u.Value()
 	}
-	s.slot = q.end + 1 // unless conflate changes it
-	return q.push(entry{message: m, stream: s})
+	s.slot = lane.end + 1 // unless conflate changes it
+	return q.push(s.Priority, entry{m, s, kindUpdate})
 }
 
 func (q *Queue) replace(e *entry, m *Message) {
 	q.pendingBytes += m.Len() - e.message.Len()
+	e.stream.bytes += m.Len() - e.message.Len()
 	e.message = m
 }
 
-func (q *Queue) push(e entry) bool {
-	if int(q.end-q.first) == len(q.ring) {
-		q.resize(max(4, 2*len(q.ring)))
-	}
-	*q.at(q.end) = e
-	q.end++
+// press ends a stream because of back pressure.
+func (q *Queue) press(s *Stream) bool {
+	s.ended = true
+	q.drop(s)
+	q.pressed = append(q.pressed, s)
+	return q.pushEnd(s, s.Source.BackPressure())
+}
+
+// Pressed returns the streams that back pressure has ended since the last call.
+func (q *Queue) Pressed() []*Stream {
+	pressed := q.pressed
+	q.pressed = nil
+	return pressed
+}
+
+func (q *Queue) push(p Priority, e entry) bool {
+	q.lanes[p.lane()].push(e)
 	q.count(&e, 1)
 	if q.within() {
 		return true
@@ -163,81 +203,170 @@ func (q *Queue) push(e entry) bool {
 	return q.within()
 }
 
-// count adds an entry never sent before to what the limits bound, or with -1
-// takes it away.
+// count adds an entry to what the limits bound, or with -1 takes it away.
 func (q *Queue) count(e *entry, sign int) {
 	q.pendingBytes += sign * e.message.Len()
-	if !e.frames {
+	if e.changes() {
+		e.stream.bytes += sign * e.message.Len()
+	}
+	switch e.kind {
+	case kindOther:
 		q.counted += sign
+	case kindUpdate:
+		q.counted += sign
+		e.stream.count += sign
 	}
 }
+
+// skips reports whether the entry is not to be sent, nor counted.
+func (e *entry) skips() bool {
+	return e.message == nil || e.changes() && e.stream.dropped
+}
+
+// changes reports whether the entry changes the value of a stream.
+func (e *entry) changes() bool { return e.kind == kindValue || e.kind == kindUpdate }
 
 func (q *Queue) within() bool {
 	l := &q.limits
 	return (l.Messages == 0 || q.counted <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
-// conflate merges the pending updates of each stream into one at the place of
-// the first, and has PushUpdate go on so until the queue has drained to half.
+// conflate begins back pressure: it merges the pending updates of each stream
+// that allows it into one at the place of the first, ends the streams that are
+// to be ended, and has PushUpdate go on so until the queue has drained to half.
 func (q *Queue) conflate() {
 	q.conflating = true
-	start := q.sent
-	for i := start; i < q.end; i++ {
-		if s := q.at(i).stream; s != nil {
+	var press []*Stream
+	for n := range q.lanes {
+		press = q.conflateLane(&q.lanes[n], press)
+	}
+	for _, s := range press {
+		q.press(s)
+	}
+}
+
+func (q *Queue) conflateLane(lane *ring[entry], press []*Stream) []*Stream {
+	for i := lane.first; i < lane.end; i++ {
+		if s := lane.at(i).stream; s != nil {
 			s.slot = 0
 		}
 	}
-	to := start
-	for i := start; i < q.end; i++ {
-		e := *q.at(i)
-		if s := e.stream; s != nil && s.Conflates {
-			if s.ended {
-				q.count(&e, -1)
-				continue
-			}
-			if s.slot != 0 {
-				q.count(&e, -1)
-				q.merge(s, e.message)
-				continue
-			}
-			s.slot = to + 1
+	to := lane.first
+	for i := lane.first; i < lane.end; i++ {
+		e := *lane.at(i)
+		if e.skips() {
+			continue
 		}
-		*q.at(to) = e
+		if s := e.stream; e.changes() {
+			switch {
+			case s.Conflation == Unsubscribe && !s.ended && s.slot == 0:
+				press = append(press, s)
+				s.slot = to + 1
+			case s.Conflation != Conflate && s.Conflation != Always:
+			case s.ended:
+				q.count(&e, -1)
+				continue
+			case s.slot != 0:
+				q.count(&e, -1)
+				q.merge(lane.at(s.slot-1), e.message)
+				continue
+			default:
+				s.slot = to + 1
+			}
+		}
+		*lane.at(to) = e
 		to++
 	}
-	for i := to; i < q.end; i++ {
-		*q.at(i) = entry{}
-	}
-	q.end = to
+	lane.truncate(to)
+	return press
 }
 
-// merge makes the pending update of s the newest value, or m, its latest
+// merge makes a pending update the newest value, or m, the stream's latest
 // pending update, when the topic keeps no value (then all updates are values).
-func (q *Queue) merge(s *Stream, m *Message) {
-	e := q.at(s.slot - 1)
-	if value, version := s.Source.Newest(); value != nil {
-		q.replace(e, value)
-		s.Held = max(s.Held, version)
+func (q *Queue) merge(e *entry, m *Message) {
+	if newest, version := e.stream.Source.Newest(); newest != nil {
+		q.replace(e, newest)
+		e.stream.Held = max(e.stream.Held, version)
 		return
 	}
 	q.replace(e, m)
 }
 
+// order keeps the start of a stream behind the end of an earlier stream for the
+// same path, which may be waiting in a lane that the new one would overtake.
+func (q *Queue) order(s *Stream) {
+	if q.ending == nil {
+		if s.Priority == Default {
+			return
+		}
+		q.ending = make(map[string]int)
+		for e := range q.pending {
+			if e.kind == kindEnd {
+				q.ending[e.stream.Source.Path()]++
+			}
+		}
+	}
+	path := s.Source.Path()
+	if q.ending[path] == 0 {
+		return
+	}
+	to := &q.lanes[s.Priority.lane()]
+	for n := s.Priority.lane() + 1; n < len(q.lanes); n++ {
+		lane := &q.lanes[n]
+		for i := lane.first; i < lane.end; i++ {
+			if e := lane.at(i); e.stream != nil && e.stream.Source.Path() == path && !e.skips() {
+				to.push(*e)
+				*e = entry{}
+			}
+		}
+	}
+}
+
+// ended notes that an end was taken.
+func (q *Queue) ended(path string) {
+	if q.ending[path]--; q.ending[path] <= 0 {
+		delete(q.ending, path)
+	}
+}
+
+// pending yields what is in the lanes.
+func (q *Queue) pending(yield func(*entry) bool) {
+	for n := range q.lanes {
+		for i := q.lanes[n].first; i < q.lanes[n].end; i++ {
+			if e := q.lanes[n].at(i); !e.skips() && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // Take appends pending messages to dst, at least one if there is any and not
 // many more than maxBytes, and moves them to the recovery buffer.
 func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
-	for size := 0; q.sent < q.end && size < maxBytes; q.sent++ {
-		e := q.at(q.sent)
-		e.stream = nil
-		dst = append(dst, e.message)
-		size += e.message.Len()
-		if q.sent >= q.fresh {
-			q.count(e, -1)
+	size := 0
+	for ; q.next < q.sent.end && size < maxBytes; q.next++ {
+		m := *q.sent.at(q.next)
+		dst = append(dst, q.taken(m))
+		size += m.Len()
+	}
+	for n := range q.lanes {
+		lane := &q.lanes[n]
+		for lane.len() > 0 && size < maxBytes {
+			e := lane.pop()
+			if e.skips() {
+				continue
+			}
+			q.count(&e, -1)
+			if e.kind == kindEnd && q.ending != nil {
+				q.ended(e.stream.Source.Path())
+			}
+			q.sent.push(e.message)
 			q.sentBytes += e.message.Len()
+			dst = append(dst, q.taken(e.message))
+			q.next++
+			size += e.message.Len()
 		}
-		if e.message == q.probe {
-			q.probeNumber = q.sent + 1
-		}
+		lane.shrink()
 	}
 	if q.conflating && q.counted <= q.limits.Messages/2 && q.pendingBytes <= q.limits.Bytes/2 {
 		q.conflating = false
@@ -246,31 +375,33 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 	return dst
 }
 
+// taken notes the number of the probe. next is the index of m.
+func (q *Queue) taken(m *Message) *Message {
+	if m == q.probe {
+		q.probeNumber = q.next + 1
+	}
+	return m
+}
+
 // trim forgets sent messages beyond the limits of the recovery buffer.
 func (q *Queue) trim() {
 	l := &q.limits
-	for q.first < q.sent && (l.RecoveryMessages > 0 && q.sent-q.first > uint64(l.RecoveryMessages) ||
-		l.RecoveryBytes > 0 && q.sentBytes > l.RecoveryBytes || l.RecoveryMessages == 0) {
-		q.drop()
+	for q.sent.first < q.next && (l.RecoveryMessages == 0 || q.next-q.sent.first > uint64(l.RecoveryMessages) ||
+		l.RecoveryBytes > 0 && q.sentBytes > l.RecoveryBytes) {
+		q.forget()
 	}
-	q.shrink()
+	q.sent.shrink()
 }
 
-func (q *Queue) drop() {
-	e := q.at(q.first)
-	q.sentBytes -= e.message.Len()
-	*e = entry{}
-	q.first++
-}
+func (q *Queue) forget() { q.sentBytes -= q.sent.pop().Len() }
 
 // Rewind makes the messages after number n pending again, as a reconnecting
 // client asks. It returns false, changing nothing, if they are not all there.
 func (q *Queue) Rewind(n uint64) bool {
-	if n < q.first || n > q.sent {
+	if n < q.sent.first || n > q.next {
 		return false
 	}
-	q.fresh = max(q.fresh, q.sent)
-	q.sent = n
+	q.next = n
 	return true
 }
 
@@ -279,29 +410,13 @@ func (q *Queue) Reset() { *q = NewQueue(q.limits) }
 
 // Discard forgets what is pending.
 func (q *Queue) Discard() {
-	for i := q.sent; i < q.end; i++ {
-		if i < q.fresh {
-			q.sentBytes -= q.at(i).message.Len()
-		}
-		*q.at(i) = entry{}
+	for i := q.next; i < q.sent.end; i++ {
+		q.sentBytes -= (*q.sent.at(i)).Len()
 	}
-	q.end, q.fresh, q.pendingBytes, q.counted = q.sent, q.sent, 0, 0
-}
-
-// shrink gives back memory after a burst.
-func (q *Queue) shrink() {
-	n := int(q.end - q.first)
-	if n == 0 {
-		q.ring = nil
-	} else if len(q.ring) > 64 && n < len(q.ring)/8 {
-		q.resize(len(q.ring) / 4)
+	q.sent.truncate(q.next)
+	q.lanes = [3]ring[entry]{}
+	q.pendingBytes, q.counted = 0, 0
+	if q.ending != nil {
+		clear(q.ending)
 	}
-}
-
-func (q *Queue) resize(size int) {
-	ring := make([]entry, size)
-	for i := q.first; i < q.end; i++ {
-		ring[i&uint64(size-1)] = *q.at(i)
-	}
-	q.ring = ring
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -13,6 +14,10 @@ type source struct {
 	version uint64
 	retains bool
 }
+
+func (s *source) Path() string { return string(rune('a' + s.id)) }
+
+func (s *source) BackPressure() *Message { return update('e', s.id, 0) }
 
 func (s *source) Newest() (*Message, uint64) {
 	if !s.retains || s.version == 0 {
@@ -88,7 +93,7 @@ func (c *client) apply(m *Message) error {
 // go, backlogs, and reconnections, and checks every message a client gets
 // against what it holds. At the end it holds every topic's newest version.
 func TestClientsConverge(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(1000) {
 		if err := converge(seed); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -101,6 +106,8 @@ func converge(seed uint64) error {
 		Messages: 16 + rnd.IntN(48), Bytes: 1 << (9 + rnd.IntN(4)),
 		RecoveryMessages: rnd.IntN(40), RecoveryBytes: 1 << 12,
 	})
+	mixed := rnd.IntN(2) == 0 // priorities
+	policies := []Conflation{Conflate, Conflate, Conflate, Always, Unsubscribe, Never}[:3+rnd.IntN(4)]
 	topics := make([]*source, 1+rnd.IntN(8))
 	streams := make([]*Stream, len(topics))
 	for i := range topics {
@@ -123,10 +130,16 @@ func converge(seed uint64) error {
 				ok = q.PushUpdate(stream, change{topic.version, update('v', topic.id, topic.version), delta})
 			}
 		case op < 11 && stream == nil:
-			s := &Stream{Source: topic, Conflates: true, Held: topic.version}
+			s := &Stream{Source: topic, Held: topic.version, Conflation: policies[rnd.IntN(len(policies))], Tidy: rnd.IntN(2) == 0}
+			if mixed {
+				s.Priority = Priority(rnd.IntN(3) - 1)
+			}
 			streams[i] = s
-			value, _ := topic.Newest()
-			ok = q.Start(s, update('s', topic.id, 0), value)
+			var values []*Message
+			if value, _ := topic.Newest(); value != nil {
+				values = append(values, value)
+			}
+			ok = q.Start(s, update('s', topic.id, 0), values...)
 		case op < 11:
 			streams[i] = nil
 			ok = q.End(stream, update('e', topic.id, 0))
@@ -142,6 +155,14 @@ func converge(seed uint64) error {
 				if err := c.apply(m); err != nil {
 					return err
 				}
+			}
+		}
+		for _, s := range q.Pressed() {
+			if s.Conflation != Unsubscribe {
+				return fmt.Errorf("stream %s was ended, its policy is %d", s.Source.Path(), s.Conflation)
+			}
+			if i := slices.Index(streams, s); i >= 0 {
+				streams[i] = nil
 			}
 		}
 		if !ok {
@@ -215,17 +236,20 @@ func TestProbe(t *testing.T) {
 // TestLimit checks the policy of a full queue: what cannot be merged ends it.
 func TestLimit(t *testing.T) {
 	topic := &source{retains: true}
-	for name, conflates := range map[string]bool{"conflates": true, "does not": false} {
+	for policy, fitting := range map[Conflation]bool{Conflate: true, Always: true, Unsubscribe: true, Never: false} {
 		q := NewQueue(Limits{Messages: 8})
-		s := &Stream{Source: topic, Conflates: conflates}
+		s := &Stream{Source: topic, Conflation: policy}
 		topic.version = 0
 		fits := true
 		for range 100 {
 			topic.version++
 			fits = fits && q.PushUpdate(s, change{topic.version, update('v', 0, topic.version), nil})
 		}
-		if fits != conflates {
-			t.Errorf("%s: 100 updates fit in 8 messages: %v", name, fits)
+		if fits != fitting {
+			t.Errorf("policy %d: 100 updates fit in 8 messages: %v", policy, fits)
+		}
+		if pressed := len(q.Pressed()); pressed != 0 != (policy == Unsubscribe) {
+			t.Errorf("policy %d: back pressure ended %d streams", policy, pressed)
 		}
 	}
 }
@@ -239,15 +263,15 @@ func TestIdleQueueIsSmall(t *testing.T) {
 	q.PushProbe(update('x', 0, 0))
 	q.Take(nil, 1<<30)
 	q.ProbeAnswered()
-	if q.ring != nil {
-		t.Errorf("an idle queue holds a ring of %d entries", len(q.ring))
+	if n := len(q.sent.slots) + len(q.lanes[1].slots); n > 0 {
+		t.Errorf("an idle queue holds rings of %d entries", n)
 	}
 }
 
 func BenchmarkPushTake(b *testing.B) {
 	q := NewQueue(Limits{Messages: 10000, Bytes: 1 << 26, RecoveryMessages: 1024, RecoveryBytes: 1 << 24})
 	topic := &source{retains: true}
-	s := &Stream{Source: topic, Conflates: true}
+	s := &Stream{Source: topic, Conflation: Conflate}
 	m := update('v', 0, 1)
 	u := &change{value: m, delta: m}
 	var dst []*Message

@@ -29,7 +29,7 @@ func TestRewindIsWithinLimits(t *testing.T) {
 func TestConflatedAtOnce(t *testing.T) {
 	q := NewQueue(Limits{Messages: 4})
 	topics := [2]source{{id: 0, retains: true}, {id: 1, retains: true}}
-	streams := [2]Stream{{Source: &topics[0], Conflates: true}, {Source: &topics[1], Conflates: true}}
+	streams := [2]Stream{{Source: &topics[0], Conflation: Conflate}, {Source: &topics[1], Conflation: Conflate}}
 	for _, i := range []int{0, 1, 0, 1, 0, 0} {
 		topics[i].version++
 		q.PushUpdate(&streams[i], change{topics[i].version, update('v', topics[i].id, topics[i].version), nil})
@@ -47,7 +47,7 @@ func TestStartsDoNotCount(t *testing.T) {
 	var streams [50]Stream
 	for i := range topics {
 		topics[i] = source{id: byte(i), version: 1, retains: true}
-		streams[i] = Stream{Source: &topics[i], Conflates: true, Held: 1}
+		streams[i] = Stream{Source: &topics[i], Conflation: Conflate, Held: 1}
 		value, _ := topics[i].Newest()
 		if !q.Start(&streams[i], update('s', byte(i), 0), value) {
 			t.Fatalf("start %d does not fit in 4 messages", i)
