@@ -21,8 +21,8 @@ func TestLongPaths(t *testing.T) {
 	if _, err := tr.Add(path, topic.Specification{Type: topic.JSON}); err != nil {
 		t.Fatal(err)
 	}
-	if n := tr.Remove(sel(t, ">"+path), func(string) bool { return true }); n != 1 || len(tr.root.children) != 0 {
-		t.Errorf("removed %d topics, %d nodes are left", n, len(tr.root.children))
+	if n := tr.Remove(sel(t, ">"+path), func(string) bool { return true }); n != 1 || len(tr.order.chunks) != 0 {
+		t.Errorf("removed %d topics, %d chunks are left", n, len(tr.order.chunks))
 	}
 }
 

@@ -14,16 +14,16 @@ import (
 // topic locked, so that calls about one topic come in order; it must return
 // quickly and must not call the tree.
 type Sink interface {
-	// Subscribed announces a topic, with the update that leads to its current
-	// value, or nil if there is no value.
-	Subscribed(s *Subscription, u *Update)
+	// Subscribed announces a topic, with the updates that lead to its current
+	// value: one, or for a time series any number; none if there is no value.
+	Subscribed(s *Subscription, initial []*Update)
 	// Updated tells of a change.
 	Updated(s *Subscription, u *Update)
 	// Unsubscribed is the last call about s.
 	Unsubscribed(s *Subscription, reason service.UnsubscribeReason)
-	// CanRead reports whether the session may read the topic at a path. It is
-	// called without a topic locked.
-	CanRead(path string) bool
+	// CanRead reports whether the session may read a topic. It is called without a
+	// topic locked.
+	CanRead(n *Topic) bool
 }
 
 // A Subscription is the fact that a client receives a topic.
@@ -43,6 +43,7 @@ type Client struct {
 	closed        bool
 	suspended     bool // nothing is subscribed until Resume
 	scopes        map[string][]selection
+	changes       uint64 // to scopes
 	size          int // of all scopes, in octets
 	subscriptions map[*Topic]*Subscription
 }
@@ -82,22 +83,43 @@ func (c *Client) selected(path string) bool {
 }
 
 // Subscribe adds a selection to a scope and subscribes the client to the topics
-// that it selects and may read. It fails with INVALID_DATA when the client has
-// too many selections.
-func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) error {
+// that it selects and may read. It reports whether the selector matches any topic,
+// and fails with INVALID_DATA when the client has too many selections.
+func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) (matches bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil // the session ended while its request was handled
+		return true, nil // the session ended while its request was handled
 	}
 	if err := t.record(c, scope, selection{sel, true}); err != nil {
-		return err
+		return false, err
 	}
+	return t.attachAll(c, sel), nil
+}
+
+// breath is how many topics are subscribed before others get a turn.
+const breath = 256
+
+// attachAll subscribes to the topics that a selector matches, and reports whether
+// there are any. Client.mu is held, and given up now and then, so that whoever
+// adds a topic need not wait for the end.
+func (t *Tree) attachAll(c *Client, sel *selector.Selector) (matches bool) {
+	changes, n := c.changes, 0
 	t.Walk(sel, func(topic *Topic) bool {
-		t.attach(c, topic)
+		matches = true
+		if n++; n%breath == 0 {
+			c.mu.Unlock()
+			c.mu.Lock()
+		}
+		if c.suspended {
+			return false
+		}
+		if c.changes == changes || c.selected(topic.path) {
+			t.attach(c, topic)
+		}
 		return true
 	})
-	return nil
+	return matches
 }
 
 // Unsubscribe adds a deselection to a scope and unsubscribes the client from the
@@ -127,6 +149,7 @@ func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.
 // (21 section 3 rule 5). It fails with INVALID_DATA, changing nothing, when the
 // client has too many. Client.mu is held.
 func (t *Tree) record(c *Client, scope string, s selection) error {
+	c.changes++
 	list := c.scopes[scope]
 	if !s.selects && len(list) == 0 {
 		return nil
@@ -176,10 +199,22 @@ func (t *Tree) unindex(c *Client, sel *selector.Selector) {
 	t.selections.Unlock()
 }
 
+// eachClient calls fn with each client that may have selected a path, locked.
+func (t *Tree) eachClient(path string, fn func(*Client)) {
+	t.selections.RLock()
+	candidates := slices.Collect(t.selections.index.Candidates(path))
+	t.selections.RUnlock()
+	for _, c := range candidates {
+		c.mu.Lock()
+		fn(c)
+		c.mu.Unlock()
+	}
+}
+
 // attach subscribes a client to a topic unless it is already, or may not read
 // it. Client.mu is held.
 func (t *Tree) attach(c *Client, topic *Topic) {
-	if c.subscriptions[topic] != nil || c.suspended || !c.sink.CanRead(topic.path) {
+	if c.subscriptions[topic] != nil || c.suspended || !c.sink.CanRead(topic) {
 		return
 	}
 	if s := topic.attach(c); s != nil {
@@ -193,10 +228,39 @@ func (t *Tree) attach(c *Client, topic *Topic) {
 // release unsubscribes from the topics that sel matches and nothing selects.
 // Client.mu is held.
 func (t *Tree) release(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
-	for topic, s := range c.subscriptions {
-		if sel.Match(topic.path) && !c.selected(topic.path) {
+	detach := func(topic *Topic, s *Subscription) {
+		if !c.selected(topic.path) {
 			delete(c.subscriptions, topic)
 			topic.detach(s, true, reason)
+		}
+	}
+	if len(c.subscriptions) <= breath || sel.MatchesEverything() {
+		for topic, s := range c.subscriptions {
+			if sel.Match(topic.path) {
+				detach(topic, s)
+			}
+		}
+		return
+	}
+	t.Walk(sel, func(topic *Topic) bool {
+		if s := c.subscriptions[topic]; s != nil {
+			detach(topic, s)
+		}
+		return true
+	})
+}
+
+// Pressed forgets subscriptions whose streams the sink has ended because of back
+// pressure (21 section 6). The topics are subscribed again when they are selected
+// anew.
+func (t *Tree) Pressed(c *Client, streams []*outbox.Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, stream := range streams {
+		topic := stream.Source.(*Topic)
+		if s := c.subscriptions[topic]; s != nil && &s.Stream == stream {
+			delete(c.subscriptions, topic)
+			topic.detach(s, false, 0)
 		}
 	}
 }
@@ -208,7 +272,7 @@ func (t *Tree) Reauthorize(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for topic, s := range c.subscriptions {
-		if !c.sink.CanRead(topic.path) {
+		if !c.sink.CanRead(topic) {
 			delete(c.subscriptions, topic)
 			topic.detach(s, true, service.Unauthorized)
 		}
@@ -218,18 +282,17 @@ func (t *Tree) Reauthorize(c *Client) {
 
 // attachSelected subscribes to every topic that the selections select.
 func (t *Tree) attachSelected(c *Client) {
+	c.changes++ // so that deselections are looked at
+	var selectors []*selector.Selector
 	for _, list := range c.scopes {
 		for _, s := range list {
-			if !s.selects {
-				continue
+			if s.selects {
+				selectors = append(selectors, s.selector)
 			}
-			t.Walk(s.selector, func(topic *Topic) bool {
-				if c.selected(topic.path) {
-					t.attach(c, topic)
-				}
-				return true
-			})
 		}
+	}
+	for _, sel := range selectors {
+		t.attachAll(c, sel)
 	}
 }
 

@@ -1,28 +1,31 @@
 package tree
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"advect.dev/internal/delta"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/service"
+	"advect.dev/internal/timeseries"
 	"advect.dev/internal/topic"
-	"advect.dev/internal/wire"
 )
 
-// A Topic is one node of the tree that holds a value.
+// A Topic is a path that has a value, or can have one.
 type Topic struct {
 	id   int32
 	path string
 	spec *specification
 
 	mu            sync.Mutex
+	instance      int32                  // of the latest update stream; guarded by mu
+	removed       bool                   // guarded by mu
+	announced     uint64                 // how many selections of listeners were there when they were told; guarded by mu
 	latest        atomic.Pointer[Update] // written under mu; nil before the first value
 	subscriptions []*Subscription        // guarded by mu
-	removed       bool                   // guarded by mu
+	stream        *UpdateStream          // the valid one, if any; guarded by mu
+	series        *timeseries.Series     // of a time series; guarded by mu
+	watch         *Watch                 // of a topic with a removal policy
 
 	notification atomic.Pointer[outbox.Message] // NOTIFY_SUBSCRIPTION, made when first wanted
 }
@@ -37,13 +40,26 @@ func (t *Topic) ID() int32 { return t.id }
 // Specification returns the normalised specification.
 func (t *Topic) Specification() topic.Specification { return t.spec.Specification }
 
-// Value returns the current value and whether there is one. The bytes are
-// shared and must not be changed.
+// Owner returns the principal that the property OWNER names, or "".
+func (t *Topic) Owner() string { return t.spec.owner }
+
+// Value returns the current value and whether there is one; of a time series the
+// latest event in event form. The bytes are shared and must not be changed.
 func (t *Topic) Value() ([]byte, bool) {
 	if u := t.latest.Load(); u != nil && u.retained {
 		return u.value, true
 	}
 	return nil, false
+}
+
+// plain returns the current value as constraints see it: of a time series that of
+// the latest event. mu is held.
+func (t *Topic) plain() ([]byte, bool) {
+	if t.series == nil {
+		return t.Value()
+	}
+	e, ok := t.series.Latest()
+	return e.Value, ok
 }
 
 // Newest implements [outbox.Source].
@@ -52,6 +68,16 @@ func (t *Topic) Newest() (*outbox.Message, uint64) {
 		return u.full, u.version
 	}
 	return nil, 0
+}
+
+// BackPressure implements [outbox.Source].
+func (t *Topic) BackPressure() *outbox.Message { return t.Unsubscription(service.BackPressure) }
+
+// Unsubscription returns the message that ends a subscription to the topic.
+func (t *Topic) Unsubscription(reason service.UnsubscribeReason) *outbox.Message {
+	return outbox.NewMessage(16, func(b []byte) []byte {
+		return service.UnsubscriptionNotification.AppendRequest(b, 0, service.Unsubscription{Topic: t.id, Reason: reason})
+	})
 }
 
 // Notification returns the message that announces the topic to a session.
@@ -68,40 +94,10 @@ func (t *Topic) Notification() *outbox.Message {
 	return m
 }
 
-// null is the value that clears a topic of a type that has one (10 section 10.8).
-var null = []byte{0xf6}
-
-// set publishes a value that has passed all checks. mu is held. The value is
-// copied. Setting what is there already does nothing.
-func (t *Topic) set(value []byte) {
-	old := t.latest.Load()
-	cleared := t.spec.Type.HasNull() && bytes.Equal(value, null)
-	if t.spec.retains {
-		if cleared && (old == nil || !old.retained) {
-			return
-		}
-		if old != nil && old.retained && bytes.Equal(old.value, value) {
-			return
-		}
-	}
-	u := newUpdate(t, value)
-	u.retained = t.spec.retains && !cleared
-	if old != nil {
-		u.version = old.version + 1
-	}
-	if t.spec.deltas && len(t.subscriptions) > 0 && old != nil && old.retained && u.retained {
-		u.addDelta(t, old.value)
-	}
-	t.latest.Store(u)
-	for _, s := range t.subscriptions {
-		s.client.sink.Updated(s, u)
-	}
-}
-
 // attach subscribes a client, unless the topic has gone.
 func (t *Topic) attach(c *Client) *Subscription {
 	s := &Subscription{Topic: t, client: c}
-	s.Stream = outbox.Stream{Source: t, Conflates: t.spec.conflates}
+	s.Stream = outbox.Stream{Source: t, Conflation: t.spec.conflation, Priority: t.spec.priority, Tidy: t.spec.tidy}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.removed {
@@ -109,15 +105,26 @@ func (t *Topic) attach(c *Client) *Subscription {
 	}
 	s.index = len(t.subscriptions)
 	t.subscriptions = append(t.subscriptions, s)
-	u := t.latest.Load()
-	if u != nil {
-		s.Stream.Held = u.version
-		if !u.retained {
-			u = nil
-		}
-	}
-	c.sink.Subscribed(s, u)
+	var initial []*Update
+	initial, s.Stream.Held = t.initial()
+	c.sink.Subscribed(s, initial)
+	t.watch.subscribed(len(t.subscriptions))
 	return s
+}
+
+// initial returns the updates that a new subscriber gets, and the version that it
+// then holds (21 section 4.2). mu is held.
+func (t *Topic) initial() (updates []*Update, held uint64) {
+	latest := t.latest.Load()
+	switch {
+	case latest == nil:
+		return nil, 0
+	case t.series != nil:
+		return t.recent(latest)
+	case latest.retained:
+		return []*Update{latest}, latest.version
+	}
+	return nil, latest.version
 }
 
 // detach ends a subscription, telling the client when tell is set.
@@ -138,6 +145,7 @@ func (t *Topic) detach(s *Subscription, tell bool, reason service.UnsubscribeRea
 	if tell {
 		s.client.sink.Unsubscribed(s, reason)
 	}
+	t.watch.subscribed(last)
 }
 
 // remove marks the topic as gone, tells its subscribers, and returns their
@@ -149,72 +157,11 @@ func (t *Topic) remove() ([]*Subscription, bool) {
 	if t.removed {
 		return nil, false
 	}
-	t.removed = true
+	t.removed, t.stream = true, nil
 	for _, s := range t.subscriptions {
 		s.client.sink.Unsubscribed(s, service.Removed)
 	}
 	gone := t.subscriptions
 	t.subscriptions = nil
 	return gone, true
-}
-
-// An Update is one change of a topic's value, encoded once for all subscribers.
-// It implements [outbox.Update] without compression.
-type Update struct {
-	version  uint64
-	retained bool // value is the topic's value until the next update
-	value    []byte
-	full     *outbox.Message
-	delta    *outbox.Message // from version-1; nil: none, or not smaller
-
-	level         int // of compression; 0: never
-	zFull, zDelta lazily
-}
-
-// lazily is a message made at most once.
-type lazily struct {
-	once    sync.Once
-	message *outbox.Message
-}
-
-func newUpdate(t *Topic, value []byte) *Update {
-	u := &Update{version: 1, level: t.spec.level}
-	u.full = outbox.NewMessage(wire.TopicHeaderLen+len(value), func(b []byte) []byte {
-		return append(wire.AppendTopicHeader(b, wire.TypeTopicValue, t.id, false), value...)
-	})
-	u.value = u.full.Bytes()[wire.TopicHeaderLen:]
-	return u
-}
-
-// addDelta gives u a delta from the value before it, if one is smaller.
-func (u *Update) addDelta(t *Topic, old []byte) {
-	scratch := deltaScratch.Get().(*[]byte)
-	defer deltaScratch.Put(scratch)
-	d, ok := delta.Append((*scratch)[:0], old, u.value, len(u.value))
-	if !ok {
-		return
-	}
-	*scratch = d
-	u.delta = outbox.NewMessage(wire.TopicHeaderLen+len(d), func(b []byte) []byte {
-		return append(wire.AppendTopicHeader(b, wire.TypeTopicDelta, t.id, false), d...)
-	})
-}
-
-var deltaScratch = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
-
-// Version returns the number of the value that the update leads to.
-func (u *Update) Version() uint64 { return u.version }
-
-// Value returns the message that sets the whole value.
-func (u *Update) Value() *outbox.Message { return u.full }
-
-// Delta returns the message that leads there from the version before, or nil.
-func (u *Update) Delta() *outbox.Message { return u.delta }
-
-// For returns the update for sessions that understand zlib, or do not.
-func (u *Update) For(zlib bool) outbox.Update {
-	if zlib && u.level > 0 && u.full.Len() >= compressFrom {
-		return (*compressed)(u)
-	}
-	return u
 }
