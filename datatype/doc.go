@@ -8,14 +8,18 @@
 //	String    text                   datatype.String("hello")
 //	Int64     a 64-bit integer       datatype.Int64(42)
 //	Double    a 64-bit float         datatype.Double(1.5)
+//	RecordV2  records of fields      datatype.NewRecordV2([]string{"a", "b"})
 //
-// All but JSON are plain Go types: convert to make a value, convert back to
-// use it. [JSON] wraps encoded bytes that are decoded only when asked for:
+// All but JSON and RecordV2 are plain Go types: convert to make a value, convert
+// back to use it. [JSON] wraps encoded bytes that are decoded only when asked for:
 //
 //	quote, err := datatype.NewJSON(Quote{Symbol: "EURUSD", Bid: 1.08})
 //	...
 //	var q Quote
 //	err = quote.Decode(&q)
+//
+// [RecordV2] is text in records of fields, of which a [Schema] can name and
+// check the parts.
 //
 // # Equality
 //
@@ -27,7 +31,7 @@
 //
 // A topic of type string, int64 or double may be set to null, after which it
 // has no value. [Read] reports that case as "not present" instead of making up
-// a value. In JSON null is a value like any other, and binary has no null.
+// a value. In JSON null is a value like any other; binary and record_v2 have no null.
 //
 // # Ownership and concurrency
 //

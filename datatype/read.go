@@ -2,6 +2,7 @@ package datatype
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -9,7 +10,6 @@ import (
 // CanRead reports whether the values of a topic of type t can be read as V
 // (protocol 10 section 12): every type as itself, string, int64 and double also
 // as [JSON], and each of them as [Value], which yields the type's own Go type.
-// [TypeRecordV2] cannot be read yet.
 func CanRead[V Value](t Type) bool {
 	var v V
 	switch any(&v).(type) {
@@ -23,8 +23,10 @@ func CanRead[V Value](t Type) bool {
 		return t == TypeInt64
 	case *Double:
 		return t == TypeDouble
+	case *RecordV2:
+		return t == TypeRecordV2
 	case *Value:
-		return t == TypeBinary || t == TypeJSON || t.nullable()
+		return slices.Contains(types[:], t)
 	}
 	return false
 }
@@ -34,7 +36,8 @@ func CanRead[V Value](t Type) bool {
 //
 // If the topic was set to null there is no value: present is false and err is
 // nil. If b is not a value of type t, err is a [*ValueError]. JSON is not looked
-// into before it is used. A [JSON] or [Binary] shares b.
+// into before it is used, and neither is record_v2, of which any bytes are a
+// value. A [JSON] or [Binary] shares b.
 //
 // Read accepts what other SDKs accept, which is more than [Validate] does: it
 // ignores tags and anything that follows the value, and in text it replaces
@@ -60,6 +63,8 @@ func Read[V Value](t Type, b []byte) (v V, present bool, err error) {
 		*p, err = readInt64(b)
 	case *Double:
 		*p, err = readDouble(b)
+	case *RecordV2:
+		*p = RecordV2FromBytes(b)
 	case *Value:
 		*p, err = readAny(t, b)
 	}
@@ -75,6 +80,8 @@ func readAny(t Type, b []byte) (v Value, err error) {
 	switch t {
 	case TypeBinary:
 		return Binary(b), nil
+	case TypeRecordV2:
+		return RecordV2FromBytes(b), nil
 	case TypeString:
 		v, err = readString(b)
 	case TypeInt64:

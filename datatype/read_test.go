@@ -24,7 +24,8 @@ func TestCanRead(t *testing.T) {
 	check("String", CanRead[String], TypeString)
 	check("Int64", CanRead[Int64], TypeInt64)
 	check("Double", CanRead[Double], TypeDouble)
-	check("Value", CanRead[Value], TypeBinary, TypeJSON, TypeString, TypeInt64, TypeDouble)
+	check("RecordV2", CanRead[RecordV2], TypeRecordV2)
+	check("Value", CanRead[Value], TypeBinary, TypeJSON, TypeString, TypeInt64, TypeDouble, TypeRecordV2)
 	check("foreign", CanRead[foreign])
 }
 
@@ -32,7 +33,9 @@ func TestCanRead(t *testing.T) {
 type foreign struct{ Binary }
 
 func TestReadOwnType(t *testing.T) {
-	for _, v := range []Value{Binary("abc"), MustJSON("abc"), String("abc"), Int64(-7), Double(0.5)} {
+	for _, v := range []Value{
+		Binary("abc"), MustJSON("abc"), String("abc"), Int64(-7), Double(0.5), NewRecordV2([]string{"a", "b"}), RecordV2{},
+	} {
 		got, present, err := Read[Value](v.Type(), v.Bytes())
 		if err != nil || !present || got.Type() != v.Type() || string(got.Bytes()) != string(v.Bytes()) {
 			t.Errorf("%T %v: read as %T %v, %v, %v", v, v, got, got, present, err)
@@ -45,8 +48,8 @@ func TestReadErrors(t *testing.T) {
 	if !errors.Is(err, ErrIncompatible) || !strings.Contains(err.Error(), "read string topic as datatype.Int64") {
 		t.Errorf("string as Int64: %v", err)
 	}
-	if _, _, err := Read[Value](TypeRecordV2, nil); !errors.Is(err, ErrIncompatible) {
-		t.Errorf("record_v2: %v", err)
+	if _, _, err := Read[JSON](TypeRecordV2, nil); !errors.Is(err, ErrIncompatible) {
+		t.Errorf("record_v2 as JSON: %v", err)
 	}
 	var invalid *ValueError
 	_, _, err = Read[Double](TypeDouble, []byte{0x01})

@@ -27,7 +27,7 @@ func Plausible(t Type, b []byte) error {
 // null where t allows it, with nothing after it (protocol 10 section 13). Text
 // must be UTF-8, integers within 64 bits, the keys of JSON objects text, and
 // JSON may nest up to 512 levels. Any bytes are a binary value. A record_v2 value
-// must be UTF-8.
+// must be UTF-8; [Schema.Validate] checks the rest if its topic has a schema.
 func Validate(t Type, b []byte) error {
 	switch t {
 	case TypeBinary:

@@ -2,9 +2,9 @@ package datatype
 
 // Value is the value of a topic: its type and its bytes.
 //
-// [JSON], [Binary], [String], [Int64] and [Double] are values. A type of your
-// own can be one too, so that it can be sent as it is; it cannot be the type
-// argument of [Read].
+// [JSON], [Binary], [String], [Int64], [Double] and [RecordV2] are values. A
+// type of your own can be one too, so that it can be sent as it is; it cannot be
+// the type argument of [Read].
 type Value interface {
 	// Type returns the topic type that the value belongs to.
 	Type() Type
