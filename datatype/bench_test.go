@@ -88,3 +88,45 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkRecordV2(b *testing.B) {
+	var records [][]string
+	for range 20 {
+		records = append(records, []string{"EURUSD", "1.0834", "1.0836", "5000000", "London"})
+	}
+	value := NewRecordV2(records...)
+	schema := mustSchema(b, `{"records":[{"name":"quote","min":0,"max":-1,"fields":[{"name":"symbol"},`+
+		`{"name":"bid","type":"DECIMAL"},{"name":"ask","type":"DECIMAL"},{"name":"size","type":"INTEGER"},{"name":"venue"}]}]}`)
+	b.Run("new", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			NewRecordV2(records...)
+		}
+	})
+	b.Run("field", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := value.Field(19, 3); !ok {
+				b.Fatal("not found")
+			}
+		}
+	})
+	b.Run("records", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for record := range value.Records() {
+				if len(record) != 5 {
+					b.Fatal(record)
+				}
+			}
+		}
+	})
+	b.Run("validate", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := schema.Validate(value); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

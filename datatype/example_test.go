@@ -106,6 +106,54 @@ func ExampleDouble() {
 	// Output: double fb3ff8000000000000
 }
 
+func ExampleNewRecordV2() {
+	v := datatype.NewRecordV2([]string{"EURUSD", "1.0834"}, []string{"GBPUSD", "1.2711"})
+	fmt.Println(v)
+	fmt.Printf("%v %q\n", v.Type(), v.Bytes())
+	// Output:
+	// [["EURUSD","1.0834"],["GBPUSD","1.2711"]]
+	// record_v2 "EURUSD\x021.0834\x01GBPUSD\x021.2711"
+}
+
+func ExampleRecordV2_Records() {
+	received := []byte("EURUSD\x021.0834\x01GBPUSD\x021.2711")
+	v, _, err := datatype.Read[datatype.RecordV2](datatype.TypeRecordV2, received)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for quote := range v.Records() {
+		fmt.Println(quote[0], "at", quote[1])
+	}
+	bid, ok := v.Field(1, 1)
+	fmt.Println(bid, ok)
+	// Output:
+	// EURUSD at 1.0834
+	// GBPUSD at 1.2711
+	// 1.2711 true
+}
+
+func ExampleSchema() {
+	schema, err := datatype.ParseSchema(`{"records": [
+		{"name": "order", "fields": [{"name": "id", "type": "INTEGER"}, {"name": "trader"}]},
+		{"name": "item", "min": 0, "max": -1, "fields": [{"name": "product"}, {"name": "price", "type": "DECIMAL"}]}]}`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	order := datatype.NewRecordV2([]string{"17", "ann"}, []string{"tea", "2.50"}, []string{"cake", "3.00"})
+	fmt.Println(schema.Validate(order))
+
+	price, ok := schema.Field(order, "item", 1, "price", 0)
+	fmt.Println(price, ok)
+
+	fmt.Println(schema.Validate(datatype.NewRecordV2([]string{"17", "ann"}, []string{"tea", "cheap"})))
+	// Output:
+	// <nil>
+	// 3.00 true
+	// invalid record_v2 value at byte 11: the field "price" of the record "item" is not of type DECIMAL
+}
+
 func ExampleRead() {
 	received := datatype.Int64(42).Bytes()
 

@@ -15,28 +15,22 @@ import (
 // each may occur and what a field may hold. It is what the property SCHEMA of a
 // record_v2 topic contains. A Schema is immutable.
 type Schema struct {
-	records []schemaRecord
+	records []schemaElement
 }
 
-// occurs says how often a record or field follows itself, and where.
-type occurs struct {
+// schemaElement is a record or a field in a schema.
+type schemaElement struct {
 	name     string
-	first    int64 // index of the first occurrence; before the last of a list, all is fixed
-	min, max int64 // max is unlimited for no limit
+	first    int64 // index of its first occurrence; all that come before are fixed in number
+	min, max int64 // occurrences; max may be unlimited
+
+	fields []schemaElement // of a record
+
+	kind  fieldKind // of a field
+	scale int64     // of a DECIMAL field: digits after the point
 }
 
 const unlimited = -1
-
-type schemaRecord struct {
-	occurs
-	fields []schemaField
-}
-
-type schemaField struct {
-	occurs
-	kind  fieldKind
-	scale int64 // of a DECIMAL: digits after the point
-}
 
 type fieldKind string
 
@@ -67,21 +61,18 @@ func ParseSchema(text string) (*Schema, error) {
 	if err := doc.Decode(&members); err != nil {
 		return nil, fmt.Errorf("parse schema: %w", err)
 	}
-	s := new(Schema)
-	if s.records, err = parseSchemaList(members, "records", (*schemaRecord).parse, recordOccurs); err != nil {
+	records, err := parseSchemaList(members, "records", (*schemaElement).parseRecord)
+	if err != nil {
 		return nil, fmt.Errorf("parse schema: %w", err)
 	}
-	return s, nil
+	return &Schema{records}, nil
 }
-
-func recordOccurs(r *schemaRecord) *occurs { return &r.occurs }
-func fieldOccurs(f *schemaField) *occurs   { return &f.occurs }
 
 // parseSchemaList parses the array that is the given member of an object: the
 // records of a schema, or the fields of a record.
-func parseSchemaList[T any](
-	object any, member string, parse func(*T, map[string]any) error, occurs func(*T) *occurs,
-) ([]T, error) {
+func parseSchemaList(
+	object any, member string, parse func(*schemaElement, map[string]any) error,
+) ([]schemaElement, error) {
 	members, ok := object.(map[string]any)
 	if !ok {
 		return nil, errors.New("not a JSON object")
@@ -90,41 +81,44 @@ func parseSchemaList[T any](
 	if !ok || len(elements) == 0 {
 		return nil, fmt.Errorf("%q is not an array of at least one element", member)
 	}
-	list := make([]T, len(elements))
+	list := make([]schemaElement, len(elements))
 	names := make(map[string]bool, len(elements))
 	next := int64(0)
-	for i, element := range elements {
-		fail := func(err error) ([]T, error) { return nil, fmt.Errorf("%s[%d]: %w", member, i, err) }
-		members, ok := element.(map[string]any)
-		if !ok {
-			return fail(errors.New("not a JSON object"))
+	for i := range list {
+		e := &list[i]
+		err := e.parse(elements[i], parse)
+		switch {
+		case err != nil:
+		case names[e.name]:
+			err = fmt.Errorf("the name %.100q is taken by another one", e.name)
+		case e.min != e.max && i < len(list)-1:
+			err = errors.New("min and max differ; only the last one may vary in number")
 		}
-		o := occurs(&list[i])
-		if err := o.parse(members); err != nil {
-			return fail(err)
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", member, i, err)
 		}
-		if names[o.name] {
-			return fail(fmt.Errorf("the name %q is taken by another one", o.name))
-		}
-		names[o.name] = true
-		if o.min != o.max && i < len(elements)-1 {
-			return fail(errors.New("min and max differ; only the last one may vary in number"))
-		}
-		o.first = next
-		next += o.min
-		if err := parse(&list[i], members); err != nil {
-			return fail(err)
-		}
+		names[e.name] = true
+		e.first = next
+		next += e.min
 	}
 	return list, nil
 }
 
-func (o *occurs) parse(members map[string]any) (err error) {
-	name, _ := members["name"].(string)
-	if name == "" {
+func (e *schemaElement) parse(object any, parse func(*schemaElement, map[string]any) error) error {
+	members, ok := object.(map[string]any)
+	if !ok {
+		return errors.New("not a JSON object")
+	}
+	if e.name, _ = members["name"].(string); e.name == "" {
 		return errors.New(`"name" is not a text of at least one character`)
 	}
-	o.name = name
+	if err := e.parseOccurs(members); err != nil {
+		return err
+	}
+	return parse(e, members)
+}
+
+func (e *schemaElement) parseOccurs(members map[string]any) (err error) {
 	_, fixed := members["occurs"]
 	_, from := members["min"]
 	_, to := members["max"]
@@ -132,18 +126,18 @@ func (o *occurs) parse(members map[string]any) (err error) {
 		return errors.New(`"occurs" excludes "min" and "max"`)
 	}
 	if fixed {
-		o.min, err = schemaNumber(members, "occurs", 1)
-		o.max = o.min
-	} else if o.min, err = schemaNumber(members, "min", 1); err == nil {
-		o.max, err = schemaNumber(members, "max", o.min)
+		e.min, err = schemaNumber(members, "occurs", 1)
+		e.max = e.min
+	} else if e.min, err = schemaNumber(members, "min", 1); err == nil {
+		e.max, err = schemaNumber(members, "max", e.min)
 	}
 	switch {
 	case err != nil:
 		return err
-	case o.min < 0:
-		return fmt.Errorf("occurs at least %d times: must not be negative", o.min)
-	case o.max != unlimited && (o.max < 1 || o.max < o.min):
-		return fmt.Errorf("occurs %d to %d times: the maximum must be -1 or at least 1 and the minimum", o.min, o.max)
+	case e.min < 0:
+		return fmt.Errorf("occurs at least %d times: must not be negative", e.min)
+	case e.max != unlimited && (e.max < 1 || e.max < e.min):
+		return fmt.Errorf("occurs %d to %d times: the maximum must be -1 or at least 1 and the minimum", e.min, e.max)
 	}
 	return nil
 }
@@ -162,18 +156,18 @@ func schemaNumber(members map[string]any, member string, absent int64) (int64, e
 	return n, nil
 }
 
-func (r *schemaRecord) parse(members map[string]any) (err error) {
-	r.fields, err = parseSchemaList(members, "fields", (*schemaField).parse, fieldOccurs)
+func (e *schemaElement) parseRecord(members map[string]any) (err error) {
+	e.fields, err = parseSchemaList(members, "fields", (*schemaElement).parseField)
 	return err
 }
 
-func (f *schemaField) parse(members map[string]any) (err error) {
-	f.kind = kindString
+func (e *schemaElement) parseField(members map[string]any) (err error) {
+	e.kind = kindString
 	if value, ok := members["type"]; ok {
 		name, _ := value.(string)
-		f.kind = fieldKind(strings.ToUpper(name))
+		e.kind = fieldKind(strings.ToUpper(name))
 	}
-	switch f.kind {
+	switch e.kind {
 	case kindString, kindInteger:
 		return nil
 	case kindDecimal:
@@ -181,14 +175,14 @@ func (f *schemaField) parse(members map[string]any) (err error) {
 		return errors.New(`"type" is not STRING, INTEGER or DECIMAL`)
 	}
 	const usual = 2
-	if f.scale, err = schemaNumber(members, "scale", usual); err != nil {
+	if e.scale, err = schemaNumber(members, "scale", usual); err != nil {
 		return err
 	}
-	if f.scale == 0 {
-		f.scale = usual
+	if e.scale == 0 {
+		e.scale = usual
 	}
-	if f.scale < 0 {
-		return fmt.Errorf("scale %d: must be at least 1", f.scale)
+	if e.scale < 0 {
+		return fmt.Errorf("scale %d: must be at least 1", e.scale)
 	}
 	return nil
 }
@@ -208,53 +202,57 @@ func (s *Schema) JSON() string {
 			}
 			dst = appendQuoted(append(dst, `{"name":`...), []byte(f.name))
 			dst = append(append(append(dst, `,"type":"`...), f.kind...), '"')
-			dst = f.appendJSON(dst)
+			dst = f.appendOccurs(dst)
 			if f.kind == kindDecimal {
 				dst = strconv.AppendInt(append(dst, `,"scale":`...), f.scale, 10)
 			}
 			dst = append(dst, '}')
 		}
 		dst = appendQuoted(append(dst, `],"name":`...), []byte(r.name))
-		dst = append(r.appendJSON(dst), '}')
+		dst = append(r.appendOccurs(dst), '}')
 	}
 	return string(append(dst, "]}"...))
 }
 
-func (o occurs) appendJSON(dst []byte) []byte {
-	dst = strconv.AppendInt(append(dst, `,"min":`...), o.min, 10)
-	return strconv.AppendInt(append(dst, `,"max":`...), o.max, 10)
+func (e *schemaElement) appendOccurs(dst []byte) []byte {
+	dst = strconv.AppendInt(append(dst, `,"min":`...), e.min, 10)
+	return strconv.AppendInt(append(dst, `,"max":`...), e.max, 10)
 }
 
 // Field returns a field of v by name. Of a record or field that may occur
 // several times the index says which one, counting from 0. Field returns false
 // if the schema does not have the names, or v does not have the field.
 func (s *Schema) Field(v RecordV2, record string, recordIndex int, field string, fieldIndex int) (string, bool) {
-	i := slices.IndexFunc(s.records, func(r schemaRecord) bool { return r.name == record })
+	r := named(s.records, record)
+	if r == nil {
+		return "", false
+	}
+	f := named(r.fields, field)
+	if f == nil {
+		return "", false
+	}
+	i, inRecord := r.at(recordIndex)
+	j, inField := f.at(fieldIndex)
+	if !inRecord || !inField {
+		return "", false
+	}
+	return v.Field(i, j)
+}
+
+func named(list []schemaElement, name string) *schemaElement {
+	i := slices.IndexFunc(list, func(e schemaElement) bool { return e.name == name })
 	if i < 0 {
-		return "", false
+		return nil
 	}
-	fields := s.records[i].fields
-	j := slices.IndexFunc(fields, func(f schemaField) bool { return f.name == field })
-	if j < 0 {
-		return "", false
-	}
-	recordAt, ok := s.records[i].at(recordIndex)
-	if !ok {
-		return "", false
-	}
-	fieldAt, ok := fields[j].at(fieldIndex)
-	if !ok {
-		return "", false
-	}
-	return v.Field(recordAt, fieldAt)
+	return &list[i]
 }
 
 // at returns the index, among all in its list, of the n-th occurrence.
-func (o occurs) at(n int) (int, bool) {
-	if n < 0 || o.max != unlimited && int64(n) >= o.max || int64(n) > math.MaxInt-o.first {
+func (e *schemaElement) at(n int) (int, bool) {
+	if n < 0 || e.max != unlimited && int64(n) >= e.max || int64(n) > math.MaxInt-e.first {
 		return 0, false
 	}
-	return int(o.first) + n, true
+	return int(e.first) + n, true
 }
 
 // Validate returns a [*ValueError] unless v is UTF-8 text with the records and
@@ -271,13 +269,13 @@ func (s *Schema) Validate(v RecordV2) error {
 		return &ValueError{Type: TypeRecordV2, Reason: "text is not UTF-8"}
 	}
 	at := 0 // offset of the record
-	walk := schemaWalk[schemaRecord]{list: s.records, occurs: recordOccurs}
+	walk := schemaWalk{list: s.records}
 	for text := range v.records() {
 		record, ok := walk.next()
 		if !ok {
 			return invalidRecord(at, "more records than the schema has")
 		}
-		if err := record.validate(text, at); err != nil {
+		if err := record.validateRecord(text, at); err != nil {
 			return err
 		}
 		at += len(text) + len(recordSeparator)
@@ -288,8 +286,8 @@ func (s *Schema) Validate(v RecordV2) error {
 	return nil
 }
 
-func (r *schemaRecord) validate(text recordText, at int) error {
-	walk := schemaWalk[schemaField]{list: r.fields, occurs: fieldOccurs}
+func (r *schemaElement) validateRecord(text recordText, at int) error {
+	walk := schemaWalk{list: r.fields}
 	start := at
 	for value := range text.split() {
 		field, ok := walk.next()
@@ -313,17 +311,15 @@ func invalidRecord(offset int, reason string) error {
 
 // schemaWalk follows a list of a schema while the occurrences of its elements
 // come by. A value can be long and so can the schema, so neither is searched.
-type schemaWalk[T any] struct {
-	list   []T
-	occurs func(*T) *occurs
-	i      int   // in list
-	seen   int64 // occurrences of list[i]
+type schemaWalk struct {
+	list []schemaElement
+	i    int   // in list
+	seen int64 // occurrences of list[i]
 }
 
 // next returns the element of which there is another occurrence.
-func (w *schemaWalk[T]) next() (*T, bool) {
-	o := w.occurs(&w.list[w.i])
-	if o.max != unlimited && w.seen == o.max {
+func (w *schemaWalk) next() (*schemaElement, bool) {
+	if e := &w.list[w.i]; w.seen == e.max {
 		if w.i == len(w.list)-1 {
 			return nil, false
 		}
@@ -333,15 +329,13 @@ func (w *schemaWalk[T]) next() (*T, bool) {
 	return &w.list[w.i], true
 }
 
-// missing returns the name of the element that should have occurred more often.
-func (w *schemaWalk[T]) missing() (string, bool) {
-	if o := w.occurs(&w.list[w.i]); w.seen < o.min {
-		return o.name, true
+// missing returns the name of an element that should have occurred more often.
+func (w *schemaWalk) missing() (string, bool) {
+	if e := w.list[w.i]; w.seen < e.min {
+		return e.name, true
 	}
-	if w.i+1 < len(w.list) {
-		if o := w.occurs(&w.list[w.i+1]); o.min > 0 {
-			return o.name, true
-		}
+	if w.i+1 < len(w.list) && w.list[w.i+1].min > 0 {
+		return w.list[w.i+1].name, true
 	}
 	return "", false
 }
