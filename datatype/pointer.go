@@ -12,29 +12,36 @@ import (
 //
 // A part that is present but null is found.
 func (j JSON) Get(pointer string) (JSON, bool) {
-	r := reader{b: j.Bytes(), typ: TypeJSON}
-	depth := 0
-	for ; pointer != ""; depth++ {
-		var t token
-		var ok bool
-		if t, pointer, ok = nextToken(pointer); !ok {
-			return JSON{}, false
-		}
-		if !r.find(t, depth) {
-			return JSON{}, false
-		}
-	}
-	start := r.off
-	if r.skip(depth, wellFormed) != nil {
+	var few [8]token
+	tokens, ok := parsePointer(few[:0], pointer)
+	if !ok {
 		return JSON{}, false
 	}
-	return JSON{r.b[start:r.off:r.off]}, true
+	r := reader{b: j.Bytes(), typ: TypeJSON}
+	var p place
+	if err := r.locate(&p, tokens, 0, false); err != nil || !p.found {
+		return JSON{}, false
+	}
+	return JSON{r.b[p.value.start:p.value.end:p.value.end]}, true
 }
 
 // token is one step of a JSON pointer (protocol 14 section 8).
 type token struct {
 	key   string
 	index int // -1 if the key does not have the form of an index
+}
+
+// parsePointer appends the tokens of a pointer to dst. It returns false if the
+// pointer is malformed or leads deeper than any document.
+func parsePointer(dst []token, pointer string) ([]token, bool) {
+	for pointer != "" {
+		t, rest, ok := nextToken(pointer)
+		if !ok || len(dst) == maxDepth {
+			return dst, false
+		}
+		dst, pointer = append(dst, t), rest
+	}
+	return dst, true
 }
 
 // nextToken cuts the first token from a pointer that is not empty.
@@ -65,62 +72,98 @@ func indexOf(key string) int {
 	return int(n)
 }
 
-// find moves r to the start of the element that t selects in the item that is
-// next, inside depth containers.
-func (r *reader) find(t token, depth int) bool {
+// place is where a pointer leads in a document.
+type place struct {
+	found bool
+	value span // the item that the pointer selects
+
+	// For the last token: where it was looked up, and what it stands for there.
+	in      container
+	element span   // the value, in a map together with its key
+	earlier []span // the same of pairs that repeat the key before element
+}
+
+// container is an array or a map in a document.
+type container struct {
+	head  head
+	start int    // of the head
+	body  int    // of the first element
+	end   int    // behind the last element; a break may follow
+	count uint64 // elements or pairs
+}
+
+// exists reports whether the pointer led to a container, up to its last token.
+func (c *container) exists() bool { return c.head.major != 0 }
+
+// locate reads the item that is next, inside depth containers, and sets p to
+// the place in it to which tokens lead. It reads the item once, whatever tokens
+// and item are; it stops early in an array, unless all of the item is wanted.
+func (r *reader) locate(p *place, tokens []token, depth int, all bool) error {
+	if len(tokens) == 0 {
+		start := r.off
+		err := r.skip(depth, wellFormed)
+		p.found, p.value = err == nil, span{start, r.off}
+		return err
+	}
 	h, err := r.content()
-	if err != nil || r.enter(depth) != nil {
-		return false
+	if err != nil {
+		return err
 	}
-	switch {
-	case h.major == majorMap:
-		return r.findKey(h, t.key, depth)
-	case h.major == majorArray && t.index >= 0:
-		return r.findIndex(h, t.index, depth)
+	if h.major != majorMap && h.major != majorArray {
+		return r.skipContent(h, depth, wellFormed)
 	}
-	return false
-}
-
-func (r *reader) findIndex(h head, index, depth int) bool {
-	for n := 0; ; n++ {
-		ok, err := r.more(h, uint64(n))
-		if err != nil || !ok {
-			return false
-		}
-		if n == index {
-			return true
-		}
-		if r.skip(depth+1, wellFormed) != nil {
-			return false
-		}
+	if err := r.enter(depth); err != nil {
+		return err
 	}
-}
-
-// findKey reads the map to its end, because the last of equal keys counts.
-func (r *reader) findKey(h head, key string, depth int) bool {
-	found := -1
+	in := container{head: h, start: r.item, body: r.off, count: h.arg}
+	last := len(tokens) == 1
 	for n := uint64(0); ; n++ {
+		in.end = r.off
 		ok, err := r.more(h, n)
 		if err != nil {
-			return false
+			return err
 		}
 		if !ok {
+			in.count = n
 			break
 		}
-		k, err := r.key()
+		selected, err := r.selects(h, n, tokens[0])
 		if err != nil {
-			return false
+			return err
 		}
-		if string(k) == key {
-			found = r.off
+		if !selected {
+			if err := r.skip(depth+1, wellFormed); err != nil {
+				return err
+			}
+			continue
 		}
-		if r.skip(depth+1, wellFormed) != nil {
-			return false
+		earlier := p.earlier
+		if last && p.found {
+			earlier = append(earlier, p.element)
+		}
+		*p = place{} // the last of equal keys counts
+		if err := r.locate(p, tokens[1:], depth+1, all || h.major == majorMap); err != nil {
+			return err
+		}
+		if last {
+			p.element, p.earlier = span{in.end, r.off}, earlier
+		}
+		if h.major == majorArray && !all {
+			break
 		}
 	}
-	if found < 0 {
-		return false
+	if last {
+		p.in = in
 	}
-	r.off = found
-	return true
+	return nil
+}
+
+// selects reports whether t stands for the element number n of the array or map
+// with the head h. It reads the key, if there is one.
+func (r *reader) selects(h head, n uint64, t token) (bool, error) {
+	if h.major == majorArray {
+		return t.index >= 0 && n == uint64(t.index), nil
+	}
+	key, err := r.key()
+	return err == nil && string(key) == t.key, err
 }
