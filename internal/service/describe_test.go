@@ -61,6 +61,54 @@ func describe(s Declaration, response bool, value any) any {
 	case AddAndSetRequest:
 		return object{"path": v.Path, "specification": describeSpecification(v.Specification),
 			"value": describeBytes(v.Value), "constraint": describeConstraint(&v.Constraint)}
+	case CreateStreamRequest:
+		return object{"path": v.Path, "topicType": v.Type.String(), "constraint": describeConstraint(&v.Constraint)}
+	case StreamID:
+		return object{"streamId": describeStream(v)}
+	case StreamRequest:
+		what := "value"
+		if s == StreamApplyDelta {
+			what = "delta"
+		}
+		return object{"streamId": describeStream(v.ID), what: describeBytes(v.Bytes)}
+	case StreamAddRequest:
+		return object{"path": v.Path, "specification": describeSpecification(v.Specification), "constraint": describeConstraint(&v.Constraint)}
+	case NewStream:
+		return object{"streamId": describeStream(v.ID), "flags": v.Flags}
+	case AddedStream:
+		return object{"result": [...]string{"CREATED", "EXISTS"}[v.Created], "streamId": describeStream(v.ID), "flags": v.Flags}
+	case PatchRequest:
+		return object{"path": v.Path, "patch": v.Patch, "constraint": describeConstraint(&v.Constraint)}
+	case PatchResult:
+		return object{"failedOperation": int32(v)}
+	case Conversation:
+		return object{"handlerConversation": int64(v)}
+	case ListenerSelection:
+		return object{"handlerConversation": v.Listener, "selector": v.Selector}
+	case TopicNotification:
+		return object{"handlerConversation": v.Listener, "path": v.Path, "type": v.Kind.String(),
+			"specification": describeSpecification(v.Specification)}
+	case DescendantNotification:
+		return object{"handlerConversation": v.Listener, "path": v.Path, "type": v.Kind.String()}
+	case PathRegistration:
+		return object{"definition": v.Definition, "group": v.Group, "path": v.Path, "handlerConversation": v.Handler}
+	case PathDeregistration:
+		return object{"definition": v.Definition, "group": v.Group, "path": v.Path}
+	case MissingTopicRequest:
+		return object{"selector": v.Selector, "sessionProperties": describeProperties(v.Properties),
+			"serverNames": append([]string{}, v.Servers...), "handlerConversation": v.Handler}
+	case EventMetadata:
+		return object{"sequence": v.Sequence, "timestamp": v.Timestamp, "author": v.Author}
+	case AppendRequest:
+		return object{"path": v.Path, "dataType": v.DataType, "value": describeBytes(v.Value)}
+	case TimestampAppendRequest:
+		return object{"path": v.Path, "dataType": v.DataType, "value": describeBytes(v.Value), "timestamp": v.Timestamp}
+	case EditRequest:
+		return object{"path": v.Path, "dataType": v.DataType, "originalSequence": v.Sequence, "value": describeBytes(v.Value)}
+	case RangeQueryRequest:
+		return describeRangeQuery(v)
+	case RangeQueryResult:
+		return describeRangeResult(v)
 	case Query:
 		return describeQuery(v)
 	case QueryResult:
@@ -90,6 +138,47 @@ func describeCredentials(c wire.Credentials) any {
 		return object{"type": 2, "bytes": describeBytes(c.Data)}
 	}
 	return object{"type": 0, "length": len(c.Data)}
+}
+
+func describeStream(id StreamID) any {
+	return object{"topicId": id.Topic, "instance": id.Instance, "partitionPlusOne": id.Partition, "generation": id.Generation}
+}
+
+func describeRangeQuery(q RangeQueryRequest) any {
+	point := func(p Point) any {
+		types := [...]string{"ABSOLUTE_START", "ABSOLUTE_SEQUENCE", "ABSOLUTE_TIME", "OFFSET_SEQUENCE", "OFFSET_TIME",
+			"NEXT_COUNT", "NEXT_TIME", "PREVIOUS_COUNT", "PREVIOUS_TIME"}
+		return object{"value": p.Value, "type": types[p.Type]}
+	}
+	events := func(e EventRange) any { return object{"anchor": point(e.Anchor), "span": point(e.Span)} }
+	return object{
+		"path": q.Path, "queryType": [...]string{"VALUES", "ALL_EDITS", "LATEST_EDITS"}[q.Type],
+		"viewRange": events(q.View), "editRange": events(q.Edit), "limit": q.Limit,
+	}
+}
+
+func describeRangeResult(r RangeQueryResult) any {
+	metadata := func(m EventMetadata) object {
+		return object{"sequence": m.Sequence, "timestamp": m.Timestamp, "authorCode": describeBytes([]byte(m.Author))}
+	}
+	items := []any{}
+	for _, item := range r.Items {
+		var o object
+		switch item.Kind {
+		case OriginalItem:
+			o = metadata(item.Event.EventMetadata)
+			o["item"], o["value"] = "original", describeBytes(item.Event.Value)
+		case EditItem:
+			o = object{"item": "edit", "original": metadata(item.Event.Original), "edit": metadata(item.Event.EventMetadata),
+				"value": describeBytes(item.Event.Value)}
+		case OffsetItem:
+			o = object{"item": "offsets", "sequence": item.Sequence, "timestamp": item.Timestamp}
+		case AuthorItem:
+			o = object{"item": "author", "code": describeBytes(item.Code), "author": item.Author}
+		}
+		items = append(items, o)
+	}
+	return object{"dataType": r.DataType, "selectedCount": r.Selected, "items": items}
 }
 
 func describeQuery(q Query) any {

@@ -32,8 +32,9 @@ type Event struct {
 	Value    []byte        // value form
 }
 
-// Edit reports whether the event replaces another.
-func (e *Event) Edit() bool { return e.Original.Sequence != e.Sequence }
+// Edit reports whether the event replaces another: clients tell by the metadata,
+// not by the kind on the wire (10 section 10.9).
+func (e *Event) Edit() bool { return e.Original != e.EventMetadata }
 
 // Append appends the event form: what topic messages and fetch results carry
 // (10 section 10.9).

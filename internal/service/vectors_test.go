@@ -141,6 +141,8 @@ func (file *vectorFile) flows() (list []vector) {
 var refused = map[string]bool{
 	"TOPIC_ADD response 02":                            true, // unknown status
 	"ADD_AND_SET_TOPIC response 02":                    true, // unknown result
+	"CREATE_UPDATE_STREAM_AND_SET response 4d030000":   true, // an old form, without flags
+	"TOPIC_DESCENDANT_EVENTS request b902017804":       true, // unknown kind of event
 	"FETCH_QUERY response 000103612f310f00000300":      true, // unknown kind of size
 	"TOPIC_REMOVAL response ":                          true, // the form of version 15
 	"UNSUBSCRIPTION_NOTIFICATION request f50307":       true, // unknown reason
