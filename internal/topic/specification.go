@@ -47,6 +47,15 @@ func ParseType(name string) (Type, error) {
 	return 0, fmt.Errorf("unknown topic type %q: one of binary, json, string, int64, double, record_v2, time_series", name)
 }
 
+// ParseValueType returns the type of values that a data type name stands for, in
+// any letter case: a type of topic, but not TimeSeries (26 section 1).
+func ParseValueType(name string) (Type, error) {
+	if t, err := ParseType(name); err == nil && t != TimeSeries {
+		return t, nil
+	}
+	return 0, fmt.Errorf("unknown data type %q: one of json, binary, string, int64, double, record_v2", name)
+}
+
 // Known reports whether a client of version 29 knows t.
 func (t Type) Known() bool { return t >= Binary && t <= Unknown }
 
