@@ -16,6 +16,7 @@ var allowed = map[string][]string{
 	"datatype":                     {},
 	"internal/wire":                {},
 	"internal/delta":               {},
+	"internal/filter":              {},
 	"internal/outbox":              {},
 	"internal/security":            {},
 	"internal/topic":               {"internal/wire"},
