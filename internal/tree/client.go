@@ -70,13 +70,19 @@ func (s *selection) size(scope string) int { return entrySize + len(scope) + len
 // selected reports whether any scope selects the path. mu is held.
 func (c *Client) selected(path string) bool {
 	for _, list := range c.scopes {
-		for i := len(list) - 1; i >= 0; i-- {
-			if list[i].selector.Match(path) {
-				if list[i].selects {
-					return true
-				}
-				break
-			}
+		if selects(list, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// selects reports whether a list selects a path: the last entry that matches it
+// decides.
+func selects(list []selection, path string) bool {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].selector.Match(path) {
+			return list[i].selects
 		}
 	}
 	return false

@@ -11,44 +11,44 @@ import (
 	"advect.dev/internal/topic"
 )
 
-// Fetch evaluates a query for a session that may read the paths for which
+// Fetch evaluates a query for a session that may read the topics for which
 // canRead is true. The encoded result takes at most maxSize bytes, or fewer if
-// the query says so (24 section 3).
-func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canRead func(path string) bool) service.QueryResult {
+// the query says so (24 section 3). It looks at no more topics than it must: a
+// page of a large branch costs what the page holds.
+func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canRead func(*Topic) bool) service.QueryResult {
 	if q.MaxResultSize >= 0 {
 		maxSize = min(maxSize, int(q.MaxResultSize))
 	}
-	f := fetch{query: q, branches: map[string]int32{}, sets: map[*specification]int32{}, room: maxSize - resultOverhead}
+	f := fetch{query: q, canRead: canRead, sets: map[*specification]int32{}, room: maxSize - resultOverhead}
 	if !q.Properties {
 		f.result.PropertySets = []map[string]string{nil}
 	}
-	keep := int(q.Limit)
-	first := keep >= 0
-	var found []*Topic // all that count, for the last n; for the first n one more than they
-	t.Walk(sel, func(n *Topic) bool {
-		if !f.within(n.path) || q.Types&(1<<n.spec.Type) == 0 || !canRead(n.path) || !f.shallow(n.path) {
-			return true
-		}
-		found = append(found, n)
-		return !first || len(found) <= keep
-	})
-	if first && len(found) > keep {
-		found, f.result.More = found[:keep], true
-	}
-	if !first && len(found) > -keep {
-		found, f.result.More = found[len(found)+keep:], true
-	}
-	if first {
-		for _, n := range found {
+	part := f.span(sel)
+	switch {
+	case q.Limit >= 0:
+		t.scan(sel, part, func(n *Topic) (pass string, more bool) {
+			ok, pass := f.candidate(n)
+			return pass, !ok || f.add(n)
+		})
+		return f.result
+	case !f.limitsBranches():
+		t.scanBack(sel, part, func(n *Topic) bool {
+			ok, _ := f.candidate(n)
+			return !ok || f.add(n)
+		})
+	default: // which topics of a branch count is known only from the front
+		var found []*Topic
+		t.scan(sel, part, func(n *Topic) (pass string, more bool) {
+			ok, pass := f.candidate(n)
+			if ok {
+				found = append(found, n)
+			}
+			return pass, true
+		})
+		for _, n := range slices.Backward(found) {
 			if !f.add(n) {
 				break
 			}
-		}
-		return f.result
-	}
-	for _, n := range slices.Backward(found) {
-		if !f.add(n) {
-			break
 		}
 	}
 	slices.Reverse(f.result.Topics)
@@ -59,60 +59,94 @@ func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canR
 const resultOverhead = 32
 
 type fetch struct {
-	query    *service.Query
-	result   service.QueryResult
-	branches map[string]int32 // topics taken, by deep branch
-	sets     map[*specification]int32
-	room     int // bytes left
-	scratch  []byte
+	query   *service.Query
+	canRead func(*Topic) bool
+	result  service.QueryResult
+	sets    map[*specification]int32
+	room    int // bytes left
+	scratch []byte
+
+	branch string // the latest deep branch
+	taken  int32  // topics of it
 }
 
-func (f *fetch) within(path string) bool {
+// span returns the part of the tree that the query's range leaves.
+func (f *fetch) span(sel *selector.Selector) span {
+	s := within(sel)
+	limits := span{bound{"", before}, bound{"", past}}
 	if from := f.query.From; from != nil {
-		c := topic.ComparePaths(path, topic.Canonical(from.Path))
-		if c < 0 || c == 0 && !from.Inclusive {
-			return false
+		limits.from = bound{topic.Canonical(from.Path), before}
+		if !from.Inclusive {
+			limits.from.side = after
 		}
 	}
 	if to := f.query.To; to != nil {
-		c := topic.ComparePaths(path, topic.Canonical(to.Path))
-		return c < 0 || c == 0 && to.Inclusive
+		limits.to = bound{topic.Canonical(to.Path), before}
+		if to.Inclusive {
+			limits.to.side = after
+		}
 	}
-	return true
+	return s.clip(limits)
 }
 
-// shallow applies the limit on deep branches (24 section 5).
-func (f *fetch) shallow(path string) bool {
-	depth := int(f.query.DeepBranchDepth)
-	if f.query.DeepBranchLimit == math.MaxInt32 || depth == math.MaxInt32 || strings.Count(path, "/")+1 < depth {
-		return true
+// candidate reports whether a topic is one of the result before its limit, and
+// names a branch of which no more topics are.
+func (f *fetch) candidate(n *Topic) (ok bool, pass string) {
+	if f.query.Types&(1<<n.spec.Type) == 0 || !f.canRead(n) {
+		return false, ""
 	}
-	end := 0
+	if !f.limitsBranches() {
+		return true, ""
+	}
+	branch, deep := branchOf(n.path, int(f.query.DeepBranchDepth))
+	if !deep {
+		return true, ""
+	}
+	if branch != f.branch || f.taken == 0 {
+		f.branch, f.taken = branch, 0
+	}
+	if f.taken >= max(0, f.query.DeepBranchLimit) {
+		return false, branch
+	}
+	f.taken++
+	return true, ""
+}
+
+func (f *fetch) limitsBranches() bool {
+	return f.query.DeepBranchLimit != math.MaxInt32 && f.query.DeepBranchDepth != math.MaxInt32
+}
+
+// branchOf returns the deep branch that a path belongs to, if it has enough
+// segments (24 section 5).
+func branchOf(path string, depth int) (branch string, deep bool) {
+	end := -1
 	for range depth {
-		next := strings.IndexByte(path[end:], '/')
-		if next < 0 {
-			end = len(path) + 1
-			break
+		if end == len(path) {
+			return "", false
 		}
-		end += next + 1
+		i := strings.IndexByte(path[end+1:], '/')
+		if i < 0 {
+			end = len(path)
+		} else {
+			end += 1 + i
+		}
 	}
-	branch := path[:max(0, end-1)]
-	if f.branches[branch] >= f.query.DeepBranchLimit {
-		return false
-	}
-	f.branches[branch]++
-	return true
+	return path[:max(0, end)], true
 }
 
 // add appends a topic to the result, or says that there is more and no room.
 func (f *fetch) add(n *Topic) bool {
+	if limit := int(f.query.Limit); len(f.result.Topics) == max(limit, -limit) {
+		f.result.More = true
+		return false
+	}
 	item := service.FetchedTopic{Path: n.path, Type: n.spec.Type}
 	value, has := n.Value()
 	if f.query.Values && has {
 		item.Value = &value
 	}
 	if f.query.Sizes {
-		item.Size = service.Size{Kind: service.ValueSize, Value: int32(len(value))}
+		item.Size = n.size(value)
 	}
 	size := 0
 	if f.query.Properties {
@@ -125,6 +159,16 @@ func (f *fetch) add(n *Topic) bool {
 	}
 	f.result.Topics = append(f.result.Topics, item)
 	return true
+}
+
+// size returns how large the topic's value is (24 section 2).
+func (t *Topic) size(value []byte) service.Size {
+	if t.series == nil {
+		return service.Size{Kind: service.ValueSize, Value: int32(len(value))}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return service.Size{Kind: service.TimeSeriesSize, Value: int32(len(value)), Events: int32(t.series.Len()), Total: t.series.Bytes()}
 }
 
 // propertySet returns the index of a specification's properties and the bytes

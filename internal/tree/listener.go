@@ -43,17 +43,6 @@ const (
 	direct
 )
 
-// selects reports whether a scope selects a path: its last entry that matches
-// decides.
-func selects(scope []selection, path string) bool {
-	for i := len(scope) - 1; i >= 0; i-- {
-		if scope[i].selector.Match(path) {
-			return scope[i].selects
-		}
-	}
-	return false
-}
-
 // cover returns how a scope covers the topic at a path: an immediate descendant
 // has no topic between it and the nearest selected path above it (25 section 4).
 func (t *Tree) cover(scope []selection, path string) coverage {
@@ -118,7 +107,7 @@ func (t *Tree) reselect(l *Listener, s selection, kind service.TopicEventKind) e
 	}
 	l.scope, l.size = kept, size
 	generation := t.listen(l, old, kept)
-	t.scan(everything, branch(s.selector), func(n *Topic) (string, bool) {
+	t.scan(nil, branch(s.selector), func(n *Topic) (string, bool) {
 		was, is := t.cover(old, n.path), t.cover(l.scope, n.path)
 		changed := s.selects && is > was || !s.selects && is < was
 		if changed && n.announcedTo(generation) {
@@ -128,14 +117,6 @@ func (t *Tree) reselect(l *Listener, s selection, kind service.TopicEventKind) e
 	})
 	return nil
 }
-
-var everything = func() *selector.Selector {
-	s, err := selector.Parse("?.*//")
-	if err != nil {
-		panic(err)
-	}
-	return s
-}()
 
 // branch returns the span of all topics that a selector matches and of those
 // below them.
@@ -192,10 +173,16 @@ func (t *Tree) concerned(path string) []*Listener {
 
 // notifyAdded tells the listeners of a new topic.
 func (t *Tree) notifyAdded(n *Topic) {
+	t.listeners.order.Lock()
+	defer t.listeners.order.Unlock()
 	t.listeners.RLock()
 	concerned := t.concerned(n.path)
 	n.mu.Lock()
-	n.announced = t.listeners.generation + 1
+	if n.removed {
+		concerned = nil
+	} else {
+		n.announced = t.listeners.generation + 1
+	}
 	n.mu.Unlock()
 	t.listeners.RUnlock()
 	for _, l := range concerned {
@@ -208,6 +195,14 @@ func (t *Tree) notifyAdded(n *Topic) {
 // notifyRemoved tells the listeners that a topic has gone. It is still in the
 // tree. Those below it that it hid are then added.
 func (t *Tree) notifyRemoved(n *Topic) {
+	t.listeners.order.Lock()
+	defer t.listeners.order.Unlock()
+	n.mu.Lock()
+	known := n.announced != 0
+	n.mu.Unlock()
+	if !known {
+		return
+	}
 	t.listeners.RLock()
 	concerned := t.concerned(n.path)
 	t.listeners.RUnlock()
@@ -225,12 +220,11 @@ func (t *Tree) notifyRemoved(n *Topic) {
 // unhide tells a listener of the topics that are immediate descendants now that
 // one above them has gone. Listener.mu is held.
 func (t *Tree) unhide(l *Listener, gone *Topic) {
-	t.scan(everything, span{bound{gone.path, after}, bound{gone.path, past}}, func(n *Topic) (string, bool) {
-		if selects(l.scope, n.path) {
-			return n.path, true // known, as what is below it
+	t.scan(nil, span{bound{gone.path, after}, bound{gone.path, past}}, func(n *Topic) (string, bool) {
+		if t.cover(l.scope, n.path) == uncovered {
+			l.event(service.TopicAdded, descendant, n)
 		}
-		l.event(service.TopicAdded, descendant, n)
-		return n.path, true // it hides what is below it
+		return n.path, true // what is below it was not hidden by gone
 	})
 }
 

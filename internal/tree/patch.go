@@ -40,7 +40,7 @@ func (t *Tree) Patch(by *Author, r *service.PatchRequest) (service.PatchResult, 
 	if !ok {
 		return 0, nil // the first operation has nothing to work on
 	}
-	patched, err := patch.ApplyLimit(datatype.JSONFromBytes(value), t.maxPatched)
+	patched, err := patch.ApplyLimit(datatype.JSONFromBytes(value), t.config.MaxValue)
 	var failed *datatype.PatchError
 	switch {
 	case errors.As(err, &failed):

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"advect.dev/internal/selector"
-	"advect.dev/internal/topic"
 )
 
 // A Tree holds the topics of a server. Its methods may be called concurrently.
@@ -22,9 +21,31 @@ type Tree struct {
 		index selector.Index[*Client]
 	}
 
+	listeners struct {
+		sync.RWMutex
+		index      selector.Index[*Listener]
+		generation uint64     // how often index was changed
+		order      sync.Mutex // held while listeners are told of a topic that comes or goes
+	}
+
+	config Config
 	specs  interner
 	nextID atomic.Int32
 	count  atomic.Int64
+}
+
+// A Config says what a tree needs to know of its surroundings. The zero value
+// will do.
+type Config struct {
+	// MaxValue bounds the values that deltas and patches make, in bytes. Default
+	// 32 MiB.
+	MaxValue int
+	// Locked reports whether a session lock is held with a sequence number. By
+	// default none is.
+	Locked func(name string, sequence int64) bool
+	// Removals watches the topics that have removal policies. It must be set to
+	// have them removed.
+	Removals Removals
 }
 
 // A shard holds a part of the topics by path, for look-ups that need no order.
@@ -34,8 +55,11 @@ type shard struct {
 }
 
 // New returns an empty tree.
-func New() *Tree {
-	t := &Tree{seed: maphash.MakeSeed()}
+func New(c Config) *Tree {
+	if c.MaxValue <= 0 {
+		c.MaxValue = 32 << 20
+	}
+	t := &Tree{seed: maphash.MakeSeed(), config: c}
 	for i := range t.shards {
 		t.shards[i].topics = make(map[string]*Topic)
 	}
@@ -89,6 +113,6 @@ func (t *Tree) delete(gone *Topic) {
 }
 
 // newTopic returns a topic with an id that none had before.
-func (t *Tree) newTopic(path string, spec topic.Specification) *Topic {
-	return &Topic{id: t.nextID.Add(1), path: path, spec: t.specs.get(spec)}
+func (t *Tree) newTopic(path string, spec *specification) *Topic {
+	return &Topic{id: t.nextID.Add(1), path: path, spec: spec, series: newSeries(spec)}
 }

@@ -13,7 +13,7 @@ import (
 // Branches in which the selector can match nothing are passed over. No lock is
 // held while matching or while visit runs.
 func (t *Tree) Walk(sel *selector.Selector, visit func(*Topic) bool) {
-	t.scan(sel, within(sel), func(n *Topic) (string, bool) { return "", visit(n) })
+	t.scan(sel, within(sel), func(n *Topic) (pass string, more bool) { return "", visit(n) })
 }
 
 // A span is a part of the index: from one bound to another.
@@ -85,12 +85,18 @@ type matcher struct {
 }
 
 func newMatcher(sel *selector.Selector) *matcher {
+	if sel == nil {
+		return nil
+	}
 	return &matcher{positions: append(make([]selector.Walk, 0, 8), sel.Walk())}
 }
 
 // match reports whether the path is selected. If nothing can be selected at it
 // or below its first segments, dead is the path of those segments.
 func (m *matcher) match(path string) (selected bool, dead string) {
+	if m == nil {
+		return true, ""
+	}
 	m.keep(path)
 	for {
 		depth := len(m.ends)
@@ -169,8 +175,8 @@ func lastSegment(path string) int { return len(path) - 1 - strings.LastIndexByte
 // batch sizes grow while a scan passes over nothing.
 const minBatch, maxBatch = 4, 256
 
-// scan calls visit for the topics of a span that a selector matches, in path
-// order. visit says whether to go on, and may name a branch whose rest is to be
+// scan calls visit for the topics of a span that a selector matches, or for all if
+// it is nil, in path order. visit says whether to go on, and may name a branch whose rest is to be
 // passed over.
 func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass string, more bool)) {
 	m := newMatcher(sel)
