@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"internal/filter":              {},
 	"internal/outbox":              {},
 	"internal/security":            {},
+	"internal/removal":             {"internal/filter", "internal/selector"},
 	"internal/topic":               {"internal/wire"},
 	"internal/selector":            {"internal/topic", "internal/selector/javaregexp"},
 	"internal/selector/javaregexp": {},
