@@ -7,13 +7,11 @@ import (
 
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
-	"advect.dev/internal/tree"
 )
 
 // Config is what an engine needs. All fields are required but those that say
 // otherwise.
 type Config struct {
-	Tree       *tree.Tree
 	Principals *security.Store
 	Policy     *security.Policy
 	Log        *slog.Logger
@@ -23,10 +21,11 @@ type Config struct {
 	KeepAlive        time.Duration // most that a session outlives its connection; 0: no reconnection
 	HandshakeTimeout time.Duration // bounds the authentication of a connection
 	Queue            outbox.Limits
-	MaxMessageSize   int // bytes, inbound
-	MaxResultSize    int // bytes of one fetch response
-	MaxSessions      int // 0: no limit
-	MaxPerAddress    int // sessions from one address; 0: no limit
+	MaxMessageSize   int           // bytes, inbound
+	MaxResultSize    int           // bytes of one fetch response
+	MaxSessions      int           // 0: no limit
+	MaxPerAddress    int           // sessions from one address; 0: no limit
+	RemovalInterval  time.Duration // between evaluations of removal policies; 0: a few seconds
 }
 
 // TransportKind is how a session is connected.

@@ -7,6 +7,7 @@ import (
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/service"
+	"advect.dev/internal/tree"
 	"advect.dev/internal/wire"
 )
 
@@ -86,16 +87,34 @@ func global[Req any](permissions ...security.GlobalPermission) needs[Req] {
 	return needs[Req]{global: security.Globals(permissions...)}
 }
 
-func (n *needs[Req]) check(g *security.Grant, req *Req) error {
-	if g.GlobalPermissions()&n.global != n.global {
+func (n *needs[Req]) check(s *Session, req *Req) error {
+	id := s.identity.Load()
+	if id.grant.GlobalPermissions()&n.global != n.global {
 		return wire.Errorf(wire.CodeAccessDenied, "Access denied: the service needs %v", n.global)
 	}
-	if n.path != nil {
-		if path := n.path(req); g.PathPermissions(path)&n.paths != n.paths {
-			return wire.Errorf(wire.CodeAccessDenied, "Access denied: the service needs %v on %q", n.paths, path)
-		}
+	if n.path == nil {
+		return nil
+	}
+	path := n.path(req)
+	missing := n.paths &^ id.grant.PathPermissions(path)
+	if missing != 0 && (missing&^ownersPermissions != 0 || !id.owns(s.engine.tree.Get(path))) {
+		return wire.Errorf(wire.CodeAccessDenied, "Access denied: the service needs %v on %q", n.paths, path)
 	}
 	return nil
+}
+
+// ownersPermissions are what the principal that the property OWNER names has on
+// the topic (12 section 12.3).
+var ownersPermissions = security.Paths(security.ReadTopic, security.ModifyTopic, security.UpdateTopic)
+
+// owns reports whether a topic, or nil, has the identity's principal as its owner.
+func (id *identity) owns(n *tree.Topic) bool {
+	return n != nil && id.principal != "" && n.Owner() == id.principal
+}
+
+// may reports whether the identity has one of the owners' permissions on a topic.
+func (id *identity) may(p security.PathPermission, n *tree.Topic) bool {
+	return id.grant.Path(n.Path(), p) || id.owns(n)
 }
 
 // serves returns the handler of a service.
@@ -105,7 +124,7 @@ func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 		if err != nil {
 			return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
 		}
-		if err := n.check(s.identity.Load().grant, &req); err != nil {
+		if err := n.check(s, &req); err != nil {
 			return nil, err
 		}
 		res, err := fn(s, req)

@@ -21,10 +21,13 @@ import (
 // concurrently.
 type Engine struct {
 	cfg      Config
+	tree     *tree.Tree
 	handlers map[int32]handler
 	run      int64 // server half of the session ids
 	nextID   atomic.Int64
 	clock    *clock
+	removals *removals
+	missing  missingHandlers
 	finished sync.WaitGroup // sessions being taken apart
 
 	mu        sync.Mutex
@@ -47,12 +50,15 @@ func New(cfg Config) *Engine {
 		byAddress: make(map[netip.Addr]int),
 	}
 	e.clock = startClock(cfg.PingPeriod)
+	e.removals = startRemovals(e)
+	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler})
 	return e
 }
 
 // Close ends every session and waits until the last is taken apart. Transports
 // are still asked to deliver what was queued before.
 func (e *Engine) Close() {
+	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.mu.Lock()
 	e.closed = true
 	all := make([]*Session, 0, len(e.byID))
@@ -66,6 +72,9 @@ func (e *Engine) Close() {
 	e.finished.Wait()
 	e.clock.stop()
 }
+
+// Topics returns the number of topics.
+func (e *Engine) Topics() int { return e.tree.Len() }
 
 // Sessions returns the number of sessions, connected or not.
 func (e *Engine) Sessions() int {
@@ -111,13 +120,14 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 	}()
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.HandshakeTimeout)
 	defer cancel()
-	id, err := e.authenticate(ctx, q.Principal, q.Credentials, q.Properties)
+	sessionID := wire.SessionID{Server: e.run, Value: e.nextID.Add(1)}
+	id, err := e.authenticate(ctx, sessionID, q.Principal, q.Credentials, q.Properties)
 	if err != nil {
 		return res, nil, err
 	}
 	s = &Session{
 		engine:      e,
-		id:          wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
+		id:          sessionID,
 		token:       newToken(),
 		peer:        peer,
 		clientType:  q.Type,
@@ -184,7 +194,11 @@ func (e *Engine) finish(s *Session) {
 	e.mu.Unlock()
 	e.clock.remove(s)
 	e.release(s.peer.Addr)
-	e.cfg.Tree.Close(s.client)
+	s.in.Lock()
+	s.forgetRegistrations()
+	s.in.Unlock()
+	e.tree.Close(s.client)
+	e.removals.scheduler.SessionClosed(s.id.String())
 	e.finished.Done()
 }
 
@@ -213,10 +227,11 @@ type identity struct {
 	roles      []string
 	properties map[string]string // user properties
 	grant      *security.Grant
+	author     *tree.Author
 }
 
 // authenticate asks the principal store. The error is AUTHENTICATION_FAILED.
-func (e *Engine) authenticate(ctx context.Context, principal string, c wire.Credentials, proposed map[string]string) (*identity, error) {
+func (e *Engine) authenticate(ctx context.Context, session wire.SessionID, principal string, c wire.Credentials, proposed map[string]string) (*identity, error) {
 	var password []byte
 	if c.Kind == wire.PasswordCredentials {
 		password = c.Data
@@ -233,5 +248,6 @@ func (e *Engine) authenticate(ctx context.Context, principal string, c wire.Cred
 		roles:      d.Roles,
 		properties: e.cfg.Principals.TrustedProperties(proposed),
 		grant:      e.cfg.Policy.Resolve(d.Roles),
+		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
 	}, nil
 }

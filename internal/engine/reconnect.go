@@ -51,13 +51,14 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 		e.cfg.Log.Debug("session reconnected", "session", s.id, "transport", peer.Transport)
 		return res, s, nil
 	}
-	e.cfg.Tree.Suspend(s.client)
+	s.forgetRegistrations()
+	e.tree.Suspend(s.client)
 	s.mu.Lock()
 	s.queue.Reset()
 	s.pingCID = 0 // a ping since the take-over went with the queue
 	s.mu.Unlock()
 	s.inbound = inbound{unseen: true}
-	e.cfg.Tree.Resume(s.client)
+	e.tree.Resume(s.client)
 	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)
 	return s.response(wire.ReconnectedWithLoss), s, nil
 }

@@ -76,7 +76,7 @@ func (s *Session) pathPermissions(path service.Text) (service.Permissions, error
 func (s *Session) reAuthenticate(r service.ReAuthenticateRequest) (service.Bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.engine.cfg.HandshakeTimeout)
 	defer cancel()
-	id, err := s.engine.authenticate(ctx, r.Principal, r.Credentials, r.Properties)
+	id, err := s.engine.authenticate(ctx, s.id, r.Principal, r.Credentials, r.Properties)
 	if err != nil {
 		var rejection *wire.Rejection
 		if errors.As(err, &rejection) {
@@ -85,7 +85,7 @@ func (s *Session) reAuthenticate(r service.ReAuthenticateRequest) (service.Bool,
 		return false, err
 	}
 	s.identity.Store(id)
-	s.engine.cfg.Tree.Reauthorize(s.client)
+	s.engine.tree.Reauthorize(s.client)
 	return true, nil
 }
 

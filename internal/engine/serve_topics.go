@@ -6,13 +6,9 @@ import (
 	"advect.dev/internal/security"
 	"advect.dev/internal/selector"
 	"advect.dev/internal/service"
+	"advect.dev/internal/tree"
 	"advect.dev/internal/wire"
 )
-
-// CanRead implements [tree.Sink].
-func (s *Session) CanRead(path string) bool {
-	return s.identity.Load().grant.Path(path, security.ReadTopic)
-}
 
 // parse parses a selector; the error is INVALID_DATA.
 func parse(expression string) (*selector.Selector, error) {
@@ -48,8 +44,13 @@ func (s *Session) subscribe(r service.Selection) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	if err := s.engine.cfg.Tree.Subscribe(s.client, sel, r.Scope); err != nil {
+	s.settle()
+	matches, err := s.engine.tree.Subscribe(s.client, sel, r.Scope)
+	if err != nil {
 		return res, err
+	}
+	if !matches {
+		s.engine.missing.notify(s, sel)
 	}
 	return res, evaluated(sel)
 }
@@ -59,7 +60,7 @@ func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.cfg.Tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
+	return res, s.engine.tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
 }
 
 func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) {
@@ -67,22 +68,23 @@ func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.cfg.Tree.UnsubscribeAll(s.client, sel, service.Requested)
+	return res, s.engine.tree.UnsubscribeAll(s.client, sel, service.Requested)
 }
 
 func (s *Session) addTopic(r service.AddRequest) (service.Created, error) {
-	return s.engine.cfg.Tree.Add(r.Path, r.Specification)
+	return s.engine.tree.Add(s.author(), &r)
 }
+
+// author returns who the session changes topics as.
+func (s *Session) author() *tree.Author { return s.identity.Load().author }
 
 func (s *Session) removeTopics(r service.Text) (service.Count, error) {
 	sel, err := parse(string(r))
 	if err != nil {
 		return 0, err
 	}
-	grant := s.identity.Load().grant
-	removed := s.engine.cfg.Tree.Remove(sel, func(path string) bool {
-		return grant.Path(path, security.ModifyTopic)
-	})
+	id := s.identity.Load()
+	removed := s.engine.tree.Remove(sel, func(n *tree.Topic) bool { return id.may(security.ModifyTopic, n) })
 	return service.Count(removed), evaluated(sel)
 }
 
@@ -95,19 +97,11 @@ func evaluated(sel *selector.Selector) error {
 	return nil
 }
 
-func (s *Session) setTopic(r service.SetRequest) (res service.Empty, err error) {
-	return res, s.engine.cfg.Tree.Set(r.Path, r.Type, r.Value, &r.Constraint)
-}
-
-func (s *Session) addAndSetTopic(r service.AddAndSetRequest) (service.Created, error) {
-	return s.engine.cfg.Tree.AddAndSet(r.Path, r.Specification, r.Value, &r.Constraint)
-}
-
 func (s *Session) fetch(q service.Query) (res service.QueryResult, err error) {
 	sel, err := parse(q.Selector)
 	if err != nil {
 		return res, err
 	}
-	res = s.engine.cfg.Tree.Fetch(&q, sel, s.engine.cfg.MaxResultSize, s.CanRead)
+	res = s.engine.tree.Fetch(&q, sel, s.engine.cfg.MaxResultSize, s.CanRead)
 	return res, evaluated(sel)
 }

@@ -23,6 +23,27 @@ func handlers() map[int32]handler {
 		service.SetTopic.ID:       serves(service.SetTopic, onPath(setPath, security.UpdateTopic), (*Session).setTopic),
 		service.AddAndSetTopic.ID: serves(service.AddAndSetTopic, onPath(addAndSetPath, security.ModifyTopic, security.UpdateTopic), (*Session).addAndSetTopic),
 
+		service.ApplyJSONPatch.ID:     serves(service.ApplyJSONPatch, onPath(patchPath, security.UpdateTopic), (*Session).patchTopic),
+		service.CreateStream.ID:       serves(service.CreateStream, onPath(createStreamPath, security.UpdateTopic), (*Session).createStream),
+		service.CreateStreamAndSet.ID: serves(service.CreateStreamAndSet, onPath(setPath, security.UpdateTopic), (*Session).createStreamAndSet),
+		service.StreamAdd.ID:          serves(service.StreamAdd, onPath(streamAddPath, security.ModifyTopic, security.UpdateTopic), (*Session).streamAdd),
+		service.StreamAddAndSet.ID:    serves(service.StreamAddAndSet, onPath(addAndSetPath, security.ModifyTopic, security.UpdateTopic), (*Session).streamAddAndSet),
+		service.CheckStream.ID:        serves(service.CheckStream, anyone[service.StreamID](), (*Session).checkStream),
+		service.StreamSet.ID:          serves(service.StreamSet, anyone[service.StreamRequest](), (*Session).streamSet),
+		service.StreamApplyDelta.ID:   serves(service.StreamApplyDelta, anyone[service.StreamRequest](), (*Session).streamApplyDelta),
+
+		service.TimeSeriesAppend.ID:          serves(service.TimeSeriesAppend, onPath(appendPath, security.UpdateTopic), (*Session).appendEvent),
+		service.TimeSeriesTimestampAppend.ID: serves(service.TimeSeriesTimestampAppend, onPath(timestampAppendPath, security.UpdateTopic), (*Session).appendEventAt),
+		service.TimeSeriesEdit.ID:            serves(service.TimeSeriesEdit, onPath(editPath, security.UpdateTopic), (*Session).editEvent),
+		service.RangeQuery.ID:                serves(service.RangeQuery, onPath(rangePath, security.ReadTopic), (*Session).rangeQuery),
+
+		service.NotificationSelection.ID:      serves(service.NotificationSelection, onPath(listenerPrefix, security.SelectTopic), (*Session).listen),
+		service.NotificationDeselection.ID:    serves(service.NotificationDeselection, anyone[service.ListenerSelection](), (*Session).unlisten),
+		service.NotificationDeregistration.ID: serves(service.NotificationDeregistration, anyone[service.Conversation](), (*Session).closeListener),
+
+		service.TopicControlRegistration.ID:   serves(service.TopicControlRegistration, global[service.PathRegistration](security.RegisterHandler), (*Session).registerMissing),
+		service.TopicControlDeregistration.ID: serves(service.TopicControlDeregistration, anyone[service.PathDeregistration](), (*Session).deregisterMissing),
+
 		service.GetOwnSessionProperties.ID: serves(service.GetOwnSessionProperties, anyone[service.Empty](), (*Session).ownProperties),
 		service.ListGlobalPermissions.ID:   serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
 		service.ListPathPermissions.ID:     serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),
@@ -34,6 +55,13 @@ func handlers() map[int32]handler {
 
 func pong(*Session, service.Empty) (service.Empty, error) { return service.Empty{}, nil }
 
-func addPath(r *service.AddRequest) string             { return topic.Canonical(r.Path) }
-func setPath(r *service.SetRequest) string             { return topic.Canonical(r.Path) }
-func addAndSetPath(r *service.AddAndSetRequest) string { return topic.Canonical(r.Path) }
+func addPath(r *service.AddRequest) string                         { return topic.Canonical(r.Path) }
+func setPath(r *service.SetRequest) string                         { return topic.Canonical(r.Path) }
+func addAndSetPath(r *service.AddAndSetRequest) string             { return topic.Canonical(r.Path) }
+func patchPath(r *service.PatchRequest) string                     { return topic.Canonical(r.Path) }
+func createStreamPath(r *service.CreateStreamRequest) string       { return topic.Canonical(r.Path) }
+func streamAddPath(r *service.StreamAddRequest) string             { return topic.Canonical(r.Path) }
+func appendPath(r *service.AppendRequest) string                   { return topic.Canonical(r.Path) }
+func timestampAppendPath(r *service.TimestampAppendRequest) string { return topic.Canonical(r.Path) }
+func editPath(r *service.EditRequest) string                       { return topic.Canonical(r.Path) }
+func rangePath(r *service.RangeQueryRequest) string                { return topic.Canonical(r.Path) }

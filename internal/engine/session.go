@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"advect.dev/internal/outbox"
+	"advect.dev/internal/security"
 	"advect.dev/internal/service"
 	"advect.dev/internal/tree"
 	"advect.dev/internal/wire"
@@ -28,20 +29,24 @@ type Session struct {
 	identity    atomic.Pointer[identity]
 	sweep       position // owned by the clock
 
-	in      sync.Mutex // serialises what arrives, and reconnection
-	inbound inbound    // guarded by in
+	in            sync.Mutex    // serialises what arrives, and reconnection
+	inbound       inbound       // guarded by in
+	registrations registrations // guarded by in
 
-	mu      sync.Mutex
-	peer    Peer // of the latest connection; Addr never changes
-	queue   outbox.Queue
-	conn    Conn // nil while disconnected
-	closed  bool
-	reason  CloseReason // once closed
-	lost    time.Time   // when disconnected
-	expiry  *time.Timer // while disconnected
-	nextCID int64       // of server requests
-	pingCID int64       // of the system ping not yet answered; 0: none
-	pinged  time.Time   // when it was sent
+	settlement sync.Mutex // serialises settle; before Session.mu
+
+	mu       sync.Mutex
+	peer     Peer // of the latest connection; Addr never changes
+	queue    outbox.Queue
+	conn     Conn // nil while disconnected
+	closed   bool
+	reason   CloseReason // once closed
+	lost     time.Time   // when disconnected
+	expiry   *time.Timer // while disconnected
+	nextCID  int64       // of server requests
+	pingCID  int64       // of the system ping not yet answered; 0: none
+	pinged   time.Time   // when it was sent
+	settling bool        // settle is going to run
 }
 
 // errNotCurrent tells a transport that the session goes on without it.
@@ -169,6 +174,29 @@ func (s *Session) pushed(fits bool) {
 	} else if s.conn != nil {
 		s.conn.Wake()
 	}
+	if s.queue.HasPressed() && !s.settling && !s.closed {
+		s.settling = true
+		s.engine.finished.Add(1)
+		go func() {
+			defer s.engine.finished.Done()
+			s.settle()
+		}()
+	}
+}
+
+// settle has the tree forget the subscriptions that back pressure has ended.
+// After it a new selection subscribes to their topics again.
+func (s *Session) settle() {
+	s.settlement.Lock()
+	defer s.settlement.Unlock()
+	s.mu.Lock()
+	s.settling = false
+	pressed := s.queue.Pressed()
+	s.mu.Unlock()
+	if len(pressed) > 0 {
+		s.engine.cfg.Log.Debug("unsubscribed because of back pressure", "session", s.id, "topics", len(pressed))
+		s.engine.tree.Pressed(s.client, pressed)
+	}
 }
 
 // send queues a message that is no topic update.
@@ -216,19 +244,41 @@ func (s *Session) answered(conversation int64) {
 	}
 }
 
+// announce queues a message about something that the session selects, of which
+// there may be any number at once.
+func (s *Session) announce(m *outbox.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.pushed(s.queue.Announce(m))
+	}
+}
+
+// request queues a request to the client whose answer has no consequence. build
+// gets the conversation id.
+func (s *Session) request(build func(b []byte, conversation int64) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.nextCID++
+	s.pushed(s.queue.Push(outbox.NewMessage(128, func(b []byte) []byte { return build(b, s.nextCID) })))
+}
+
 // Subscribed implements [tree.Sink].
-func (s *Session) Subscribed(sub *tree.Subscription, u *tree.Update) {
+func (s *Session) Subscribed(sub *tree.Subscription, initial []*tree.Update) {
 	m := sub.Topic.Notification()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	var value *outbox.Message
-	if u != nil {
-		value = u.For(s.zlib).Value()
+	values := make([]*outbox.Message, len(initial))
+	for i, u := range initial {
+		values[i] = u.For(s.zlib).Value()
 	}
-	s.pushed(s.queue.Start(&sub.Stream, m, value))
+	s.pushed(s.queue.Start(&sub.Stream, m, values...))
 }
 
 // Updated implements [tree.Sink].
@@ -243,12 +293,13 @@ func (s *Session) Updated(sub *tree.Subscription, u *tree.Update) {
 
 // Unsubscribed implements [tree.Sink].
 func (s *Session) Unsubscribed(sub *tree.Subscription, reason service.UnsubscribeReason) {
-	m := outbox.NewMessage(16, func(b []byte) []byte {
-		return service.UnsubscriptionNotification.AppendRequest(b, 0, service.Unsubscription{Topic: sub.Topic.ID(), Reason: reason})
-	})
+	m := sub.Topic.Unsubscription(reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.pushed(s.queue.End(&sub.Stream, m))
 	}
 }
+
+// CanRead implements [tree.Sink] and [tree.ListenerSink].
+func (s *Session) CanRead(n *tree.Topic) bool { return s.identity.Load().may(security.ReadTopic, n) }

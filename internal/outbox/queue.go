@@ -44,7 +44,7 @@ type kind uint8
 
 const (
 	kindOther  kind = iota // of no stream
-	kindStart              // announces a stream
+	kindStart              // announces a stream, or something else
 	kindValue              // a value with which a stream starts
 	kindUpdate             // any later one
 	kindEnd                // ends a stream
@@ -72,6 +72,10 @@ func (q *Queue) Sent() uint64 { return q.next }
 // Push appends a message that is no topic update. It returns false when the
 // queue is over its limits and conflation does not help: the session must end.
 func (q *Queue) Push(m *Message) bool { return q.push(Default, entry{message: m}) }
+
+// Announce appends a message that belongs to no stream but counts like those with
+// which streams start.
+func (q *Queue) Announce(m *Message) bool { return q.push(Default, entry{message: m, kind: kindStart}) }
 
 // PushProbe appends a message whose answer proves that the client has all sent
 // before it; ProbeAnswered makes use of that.
@@ -183,6 +187,9 @@ func (q *Queue) press(s *Stream) bool {
 	q.pressed = append(q.pressed, s)
 	return q.pushEnd(s, s.Source.BackPressure())
 }
+
+// HasPressed reports whether Pressed has something.
+func (q *Queue) HasPressed() bool { return len(q.pressed) > 0 }
 
 // Pressed returns the streams that back pressure has ended since the last call.
 func (q *Queue) Pressed() []*Stream {

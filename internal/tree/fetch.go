@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canR
 	if q.MaxResultSize >= 0 {
 		maxSize = min(maxSize, int(q.MaxResultSize))
 	}
-	f := fetch{query: q, canRead: canRead, sets: map[*specification]int32{}, room: maxSize - resultOverhead}
+	f := fetch{query: q, canRead: canRead, sets: map[*specification]int32{}, byProperties: map[string]int32{}, room: maxSize - resultOverhead}
 	if !q.Properties {
 		f.result.PropertySets = []map[string]string{nil}
 	}
@@ -64,6 +63,8 @@ type fetch struct {
 	result  service.QueryResult
 	sets    map[*specification]int32
 	room    int // bytes left
+
+	byProperties map[string]int32 // the sets, by their encoding
 	scratch []byte
 
 	branch string // the latest deep branch
@@ -177,14 +178,13 @@ func (f *fetch) propertySet(s *specification) (index int32, size int) {
 	if index, ok := f.sets[s]; ok {
 		return index, 0
 	}
-	for i, set := range f.result.PropertySets {
-		if maps.Equal(set, s.Properties) {
-			f.sets[s] = int32(i)
-			return int32(i), 0
-		}
+	key := topic.AppendProperties(nil, s.Properties)
+	if index, ok := f.byProperties[string(key)]; ok {
+		f.sets[s] = index
+		return index, 0
 	}
 	index = int32(len(f.result.PropertySets))
-	f.sets[s] = index
+	f.sets[s], f.byProperties[string(key)] = index, index
 	f.result.PropertySets = append(f.result.PropertySets, s.Properties)
-	return index, len(topic.AppendProperties(nil, s.Properties))
+	return index, len(key)
 }

@@ -60,7 +60,7 @@ func (t *Topic) publish(u *Update, d []byte) {
 		s.client.sink.Updated(s, u)
 	}
 	u.delta, u.zDelta.message = nil, nil // nobody else will want them
-	t.watch.updated()
+	t.life.update()
 }
 
 // findDelta gives u a delta from the value before it, if one is smaller.

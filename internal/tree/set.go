@@ -134,13 +134,13 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 			if err := t.satisfied(c.constraint, path, nil); err != nil {
 				return 0, nil, err
 			}
-			n = t.newTopic(path, sp)
+			n = t.newTopic(path, sp, by)
 			s, err := n.change(by, c)
 			if err != nil {
 				return 0, nil, err
 			}
 			if t.insert(n) == nil {
-				t.announce(n, by)
+				t.announce(n)
 				return service.TopicCreated, s, nil
 			}
 			continue
@@ -169,8 +169,8 @@ func (t *Tree) join(n *Topic, by *Author, sp *specification, c change) (*UpdateS
 }
 
 // announce tells the clients and listeners that select a new topic.
-func (t *Tree) announce(n *Topic, by *Author) {
-	t.watch(n, by)
+func (t *Tree) announce(n *Topic) {
+	t.watch(n)
 	t.eachClient(n.path, func(c *Client) {
 		if c.selected(n.path) {
 			t.attach(c, n)
@@ -245,7 +245,6 @@ func (t *Tree) remove(n *Topic) bool {
 		s.client.forget(s)
 	}
 	t.notifyRemoved(n)
-	t.unwatch(n)
 	t.delete(n)
 	return true
 }

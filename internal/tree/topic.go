@@ -25,7 +25,7 @@ type Topic struct {
 	subscriptions []*Subscription        // guarded by mu
 	stream        *UpdateStream          // the valid one, if any; guarded by mu
 	series        *timeseries.Series     // of a time series; guarded by mu
-	watch         *Watch                 // of a topic with a removal policy
+	life          *Life                  // of a topic with a removal policy
 
 	notification atomic.Pointer[outbox.Message] // NOTIFY_SUBSCRIPTION, made when first wanted
 }
@@ -108,7 +108,7 @@ func (t *Topic) attach(c *Client) *Subscription {
 	var initial []*Update
 	initial, s.Stream.Held = t.initial()
 	c.sink.Subscribed(s, initial)
-	t.watch.subscribed(len(t.subscriptions))
+	t.life.subscribed(len(t.subscriptions))
 	return s
 }
 
@@ -145,7 +145,7 @@ func (t *Topic) detach(s *Subscription, tell bool, reason service.UnsubscribeRea
 	if tell {
 		s.client.sink.Unsubscribed(s, reason)
 	}
-	t.watch.subscribed(last)
+	t.life.subscribed(last)
 }
 
 // remove marks the topic as gone, tells its subscribers, and returns their
@@ -163,5 +163,6 @@ func (t *Topic) remove() ([]*Subscription, bool) {
 	}
 	gone := t.subscriptions
 	t.subscriptions = nil
+	t.life.end()
 	return gone, true
 }

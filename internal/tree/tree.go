@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"advect.dev/internal/removal"
 	"advect.dev/internal/selector"
 )
 
@@ -43,9 +44,9 @@ type Config struct {
 	// Locked reports whether a session lock is held with a sequence number. By
 	// default none is.
 	Locked func(name string, sequence int64) bool
-	// Removals watches the topics that have removal policies. It must be set to
-	// have them removed.
-	Removals Removals
+	// Removals watches the topics that have removal policies; its subjects are of
+	// type *Life. Without it the policies have no effect.
+	Removals *removal.Scheduler
 }
 
 // A shard holds a part of the topics by path, for look-ups that need no order.
@@ -113,6 +114,10 @@ func (t *Tree) delete(gone *Topic) {
 }
 
 // newTopic returns a topic with an id that none had before.
-func (t *Tree) newTopic(path string, spec *specification) *Topic {
-	return &Topic{id: t.nextID.Add(1), path: path, spec: spec, series: newSeries(spec)}
+func (t *Tree) newTopic(path string, spec *specification, by *Author) *Topic {
+	n := &Topic{id: t.nextID.Add(1), path: path, spec: spec, series: newSeries(spec)}
+	if spec.removal != nil {
+		n.life = newLife(n, by)
+	}
+	return n
 }

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"advect.dev/internal/outbox"
+	"advect.dev/internal/service"
+	"advect.dev/internal/tree"
+	"advect.dev/internal/wire"
+)
+
+// registrations are what a session has on the server besides its selections. They
+// end with the session, and when it loses messages (35 section 4).
+type registrations struct {
+	streams   map[service.StreamID]*tree.UpdateStream
+	sweep     int // number of streams at which those no longer valid are forgotten
+	listeners map[int64]*listener
+	missing   map[string]*missingHandler // by path
+}
+
+// forgetRegistrations ends all registrations. in is held.
+func (s *Session) forgetRegistrations() {
+	r := s.registrations
+	s.registrations = registrations{}
+	for _, stream := range r.streams {
+		stream.Close()
+	}
+	for _, l := range r.listeners {
+		s.engine.tree.CloseListener(l.Listener)
+	}
+	for _, h := range r.missing {
+		s.engine.missing.remove(h)
+	}
+}
+
+const minSweep = 64
+
+func (r *registrations) addStream(id service.StreamID, stream *tree.UpdateStream) {
+	if r.streams == nil {
+		r.streams = make(map[service.StreamID]*tree.UpdateStream)
+		r.sweep = minSweep
+	}
+	if len(r.streams) >= r.sweep {
+		for id, s := range r.streams {
+			if !s.Valid() {
+				delete(r.streams, id)
+			}
+		}
+		r.sweep = max(minSweep, 2*len(r.streams))
+	}
+	r.streams[id] = stream
+}
+
+// maxListeners bounds the topic listeners of a session.
+const maxListeners = 1000
+
+// A listener is a topic notification listener of a session (25).
+type listener struct {
+	*tree.Listener
+	*Session
+	conversation int64
+}
+
+// Event implements [tree.ListenerSink].
+func (l *listener) Event(kind service.TopicEventKind, n *tree.Topic) {
+	l.announce(outbox.NewMessage(64+len(n.Path()), func(b []byte) []byte {
+		return service.TopicEvent.AppendRequest(b, 0, service.TopicNotification{
+			Listener: l.conversation, Path: n.Path(), Kind: kind, Specification: n.Specification(),
+		})
+	}))
+}
+
+// Descendant implements [tree.ListenerSink].
+func (l *listener) Descendant(kind service.TopicEventKind, n *tree.Topic) {
+	l.announce(outbox.NewMessage(32+len(n.Path()), func(b []byte) []byte {
+		return service.DescendantEvent.AppendRequest(b, 0, service.DescendantNotification{
+			Listener: l.conversation, Path: n.Path(), Kind: kind,
+		})
+	}))
+}
+
+func listenerPrefix(r *service.ListenerSelection) string { return prefix(r.Selector) }
+
+// listen selects topics for a listener, which begins to exist with that.
+func (s *Session) listen(r service.ListenerSelection) (res service.Empty, err error) {
+	sel, err := parse(r.Selector)
+	if err != nil {
+		return res, err
+	}
+	l := s.registrations.listeners[r.Listener]
+	if l == nil {
+		if len(s.registrations.listeners) >= maxListeners {
+			return res, wire.Errorf(wire.CodeInvalidData, "the session has %d topic listeners: close some", maxListeners)
+		}
+		l = &listener{Session: s, conversation: r.Listener}
+		l.Listener = tree.NewListener(l)
+		if s.registrations.listeners == nil {
+			s.registrations.listeners = make(map[int64]*listener)
+		}
+		s.registrations.listeners[r.Listener] = l
+	}
+	if err := s.engine.tree.Listen(l.Listener, sel); err != nil {
+		return res, err
+	}
+	return res, evaluated(sel)
+}
+
+func (s *Session) unlisten(r service.ListenerSelection) (res service.Empty, err error) {
+	sel, err := parse(r.Selector)
+	if err != nil {
+		return res, err
+	}
+	if l := s.registrations.listeners[r.Listener]; l != nil {
+		err = s.engine.tree.Unlisten(l.Listener, sel)
+	}
+	return res, err
+}
+
+// closeListener is idempotent: the JavaScript client asks twice.
+func (s *Session) closeListener(conversation service.Conversation) (res service.Empty, err error) {
+	if l := s.registrations.listeners[int64(conversation)]; l != nil {
+		delete(s.registrations.listeners, int64(conversation))
+		s.engine.tree.CloseListener(l.Listener)
+	}
+	return res, nil
+}
