@@ -1,6 +1,9 @@
 package datatype
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 var sampleMap = map[string]any{
 	"sym": "EURUSD", "bid": 1.0834, "ask": 1.0836, "size": 5000000, "live": true,
@@ -129,4 +132,29 @@ func BenchmarkRecordV2(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkPatchApply(b *testing.B) {
+	rows := map[string]any{}
+	for i := range 38 {
+		rows[fmt.Sprint("row", i)] = sampleMap
+	}
+	doc := MustJSON(map[string]any{"rows": rows}) // about 4 KiB
+	for name, text := range map[string]string{
+		"one replace": `[{"op":"replace","path":"/rows/row7/bid","value":1.0835}]`,
+		"four operations": `[{"op":"test","path":"/rows/row1/live","value":true},{"op":"replace","path":"/rows/row7/bid","value":1.0835},` +
+			`{"op":"add","path":"/rows/row7/tags/-","value":"liquid"},{"op":"remove","path":"/rows/row9"}]`,
+		"failing test": `[{"op":"test","path":"/rows/row7/bid","value":7}]`,
+	} {
+		p := mustPatch(b, text)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(doc.Bytes())))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Apply(doc); err != nil && name != "failing test" {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

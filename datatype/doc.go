@@ -18,6 +18,9 @@
 //	var q Quote
 //	err = quote.Decode(&q)
 //
+// [ParsePatch] makes a [Patch] that changes parts of a document, and leaves the
+// bytes of all others as they are.
+//
 // [RecordV2] is text in records of fields, of which a [Schema] can name and
 // check the parts.
 //

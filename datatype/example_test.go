@@ -154,6 +154,30 @@ func ExampleSchema() {
 	// invalid record_v2 value at byte 11: the field "price" of the record "item" is not of type DECIMAL
 }
 
+func ExamplePatch() {
+	patch, err := datatype.ParsePatch([]byte(`[
+		{"op": "test", "path": "/status", "value": "open"},
+		{"op": "replace", "path": "/score/0", "value": 4},
+		{"op": "add", "path": "/score/-", "value": 0}]`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	game, _ := datatype.ParseJSON([]byte(`{"status": "open", "score": [3, 1]}`))
+	game, err = patch.Apply(game)
+	fmt.Println(game, err)
+
+	game, _ = datatype.ParseJSON([]byte(`{"status": "closed", "score": [3, 1]}`))
+	_, err = patch.Apply(game)
+	var failed *datatype.PatchError
+	if errors.As(err, &failed) {
+		fmt.Printf("operation %d: %s\n", failed.Operation, failed.Reason)
+	}
+	// Output:
+	// {"status":"open","score":[4,1,0]} <nil>
+	// operation 0: test "/status": another value is there
+}
+
 func ExampleRead() {
 	received := datatype.Int64(42).Bytes()
 

@@ -240,7 +240,11 @@ func (w *patcher) apply(op operation) error {
 	case "add":
 		return w.add(tokens, op.value)
 	case "remove":
-		return w.remove(tokens)
+		p, err := w.find(tokens)
+		if err != nil {
+			return err
+		}
+		return w.remove(p)
 	case "replace":
 		return w.replace(tokens, op.value)
 	case "test":
@@ -259,21 +263,17 @@ func (w *patcher) apply(op operation) error {
 	if op.kind == "copy" {
 		return w.add(tokens, value)
 	}
-	return w.move(from, tokens, value)
-}
-
-func (w *patcher) move(from, to []token, value []byte) error {
-	if slices.Equal(from, to) {
+	switch {
+	case slices.Equal(from, tokens):
 		return nil
-	}
-	if len(from) < len(to) && slices.Equal(from, to[:len(from)]) {
+	case len(from) < len(tokens) && slices.Equal(from, tokens[:len(from)]):
 		return patchFailure("a value cannot be moved into itself")
 	}
 	w.moved = append(w.moved[:0], value...)
-	if err := w.remove(from); err != nil {
+	if err := w.remove(p); err != nil {
 		return err
 	}
-	return w.add(to, w.moved)
+	return w.add(tokens, w.moved)
 }
 
 // locate returns the place to which tokens lead.
@@ -331,13 +331,9 @@ func (w *patcher) put(part span, value []byte, depth int) error {
 	return w.finish()
 }
 
-func (w *patcher) remove(tokens []token) error {
-	if len(tokens) == 0 {
+func (w *patcher) remove(p place) error {
+	if !p.in.exists() {
 		return patchFailure("the whole document cannot be removed")
-	}
-	p, err := w.find(tokens)
-	if err != nil {
-		return err
 	}
 	w.begin(0)
 	w.recount(p.in, p.in.count-uint64(len(p.earlier))-1)
