@@ -28,7 +28,8 @@
 //
 // Two values are the same if their bytes are the same. There is no other
 // equality on the wire: JSON documents with keys in another order are
-// different values, and so are the integer 1 and the float 1.0.
+// different values, and so are the integer 1 and the float 1.0. Conditions of
+// update constraints that compare numbers or texts do so by means of [Scalar].
 //
 // # No value
 //

@@ -178,6 +178,24 @@ func ExamplePatch() {
 	// operation 0: test "/status": another value is there
 }
 
+func ExampleScalar() {
+	doc := datatype.MustJSON(map[string]any{"qty": 10, "limit": "12.50"})
+	limit := datatype.Double(12.5).Bytes()
+
+	for _, pointer := range []string{"/qty", "/limit"} {
+		part, ok := doc.Get(pointer)
+		if !ok {
+			continue
+		}
+		a, _ := datatype.ScalarOf(datatype.TypeJSON, part.Bytes())
+		b, _ := datatype.ScalarOf(datatype.TypeDouble, limit)
+		fmt.Println(a.CompareNumber(b))
+	}
+	// Output:
+	// -1 true
+	// 0 true
+}
+
 func ExampleRead() {
 	received := datatype.Int64(42).Bytes()
 

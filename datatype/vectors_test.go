@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,6 +102,33 @@ func loadVectors(t testing.TB) *vectors {
 		t.Fatal("vector file lacks expected groups")
 	}
 	return v
+}
+
+// A group of vectors that is new must not go untested.
+func TestVectorsAllGroups(t *testing.T) {
+	for file, into := range map[string]any{"data-values.json": new(vectors), "recordv2.json": new(recordVectors)} {
+		text, err := os.ReadFile("../testdata/vectors/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var groups map[string]json.RawMessage
+		if err := json.Unmarshal(text, &groups); err != nil {
+			t.Fatal(err)
+		}
+		for name, group := range groups {
+			if group[0] != '[' {
+				continue
+			}
+			known := false
+			for field := range reflect.TypeOf(into).Elem().Fields() {
+				tag := field.Tag.Get("json")
+				known = known || strings.EqualFold(field.Name, name) || tag == name
+			}
+			if !known {
+				t.Errorf("%s: no test for %q", file, name)
+			}
+		}
+	}
 }
 
 func unhex(t testing.TB, s string) []byte {
@@ -396,6 +424,10 @@ func TestVectorsEncodeSimple(t *testing.T) {
 			}
 			if err := Validate(g.typ, value.Bytes()); err != nil {
 				t.Errorf("%v %s: %v", g.typ, v.Input, err)
+			}
+			back, present, err := Read[Value](g.typ, unhex(t, v.Result.OK))
+			if err != nil || !present || !bytes.Equal(back.Bytes(), value.Bytes()) {
+				t.Errorf("%v %s: reads as %v, %v, %v", g.typ, v.Result.OK, back, present, err)
 			}
 		}
 	}
