@@ -131,6 +131,38 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// Properties are not always as the server writes them.
+func TestRoleSets(t *testing.T) {
+	many := strings.Repeat(`"x",`, 300)
+	for _, tt := range []struct {
+		filter, roles string
+		want          bool
+	}{
+		{"hasRoles ['a']", "", false},
+		{"$Roles is ''", "", true},
+		{"$Roles is ','", "", true},
+		{"$Roles is ''", `"a"`, false},
+		{"hasRoles ['a','b']", `"a","a"`, false},
+		{"$Roles is 'a,b'", `"a","a"`, false},
+		{"$Roles is 'a,b'", `b "a",'b'`, true},
+		{"hasRoles ['']", `""`, true},
+		{"hasRoles ['']", "", false},
+		{"hasRoles ['a','x']", many + `"a"`, true},
+		{"$Roles is 'x'", many, true},
+		{"hasRoles ['a']", `"a`, true},
+		{"hasRoles ['a']", `"a\`, true},
+		{`hasRoles ['a\\b']`, `"a\\b"`, true},
+	} {
+		f := mustParse(t, tt.filter)
+		if got := f.Match(Map{Roles: tt.roles}); got != tt.want {
+			t.Errorf("%s matches roles %.40s = %v, want %v", f, tt.roles, got, tt.want)
+		}
+		if f.Match(Map{}) {
+			t.Errorf("%s matches a session without roles", f)
+		}
+	}
+}
+
 func TestNormalForm(t *testing.T) {
 	for _, tt := range []struct{ filter, want string }{
 		{"\t( ALL )\r\n", "all"},

@@ -102,7 +102,7 @@ func (m *model) conjuncts() []*model {
 	return all
 }
 
-// String returns the condition in the language of policies; epoch is when the
+// text returns the condition in the language of policies; epoch is when the
 // topic was created.
 func (m *model) text(epoch time.Time) string {
 	period := fmt.Sprintf(" for %ds after %ds", m.period, m.after)
@@ -163,6 +163,7 @@ func TestAgainstModel(t *testing.T) {
 		m := conditions(rt, 3, map[string]bool{})
 		busy := rapid.SampledFrom([]int{2, 8, 30}).Draw(rt, "busy")
 		events := rapid.SliceOfN(rapid.IntRange(0, 15*busy), seconds, seconds).Draw(rt, "events")
+		open := rapid.SliceOfN(rapid.Bool(), 3, 3).Draw(rt, "open")
 		offset := rapid.IntRange(0, 4).Draw(rt, "offset")
 		var policy, problem string
 		synctest.Test(t, func(t *testing.T) {
@@ -176,6 +177,11 @@ func TestAgainstModel(t *testing.T) {
 			topic := &subject{created: epoch}
 			watch := s.Add(topic, mustParse(t, policy), "creator")
 			w := &world{below: [4]int{-1, 0, 0, 0}, creator: true}
+			for n := range w.open {
+				if w.open[n] = open[n]; open[n] {
+					all.set(fmt.Sprint(n), filter.Map{"N": fmt.Sprint(n)})
+				}
+			}
 			for ; now < seconds; now++ {
 				w.now = now
 				switch event := events[now]; event {

@@ -33,7 +33,8 @@ type Config struct {
 // goroutine of [Scheduler.Run].
 type Sessions interface {
 	// Any reports whether the filter matches an open session. It is called once
-	// a round at most for all filters with the same String.
+	// a round at most for all filters with the same String. Each topic may have
+	// another, so with many sessions Any should plan from Filter.Candidates.
 	Any(*filter.Filter) bool
 
 	// Open reports whether a session is open.

@@ -296,7 +296,7 @@ func TestManyTopics(t *testing.T) {
 			mustParse(t, "when no session has 'all' for 1m"),
 			mustParse(t, "when no session has '( ALL )' or no updates for 1h"),
 			mustParse(t, "when no updates for 1s and subscriptions < 1 for 2h"),
-			mustParse(t, "when no updates for 1s after 3h"),
+			mustParse(t, "when subscriptions < 1 for 2h and no updates for 1s after 3s"),
 		}
 		goroutines := runtime.NumGoroutine()
 		topics, watches := make([]*subject, n), make([]*Watch, n)
@@ -366,21 +366,69 @@ func TestManyTopics(t *testing.T) {
 	})
 }
 
-// A topic that is updated all the time is looked at once a period.
-func TestBusyTopic(t *testing.T) {
+// Forgetting one topic leaves nothing of it in what it shared with another.
+func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		topic := &subject{created: time.Now()}
-		s := New(Config{Remove: func(Subject, *Policy) { t.Error("removed") }})
-		s.Add(topic, mustParse(t, "when no updates for 10m"), "")
-		for range 720 { // an hour
-			time.Sleep(5 * time.Second)
-			topic.update()
-			s.round(t.Context())
+		all := &sessions{open: map[string]filter.Map{"creator": {}}}
+		removed := 0
+		s := New(Config{Sessions: all, Remove: func(Subject, *Policy) { removed++ }})
+		p := mustParse(t, "when no session has 'all' and this session closes or subscriptions < 1 for 1h")
+		kept := s.Add(&subject{created: time.Now()}, p, "creator")
+		gone := s.Add(&subject{created: time.Now()}, p, "creator")
+		neverSeen := s.Add(&subject{created: time.Now()}, p, "creator")
+		neverSeen.Forget()
+		s.round(t.Context())
+		gone.Forget()
+		s.round(t.Context())
+		gone.Subscriptions(1)
+		gone.Subscriptions(0)
+		gone.Forget()
+		s.round(t.Context())
+		if len(s.pending) != 1 || s.pending[0] != kept {
+			t.Errorf("%d topics wait for an instant", len(s.pending))
 		}
-		if n := topic.asked.Load(); n > 8 {
-			t.Errorf("asked %d times in an hour", n)
+		for _, q := range []*question{s.filters["all"], s.creators["creator"]} {
+			if q == nil || q.topics != 1 || len(q.waiting) != 1 || q.waiting[0].watch != kept {
+				t.Errorf("question = %+v", q)
+			}
+		}
+		all.set("creator", nil)
+		s.SessionClosed("creator")
+		if s.round(t.Context()); removed != 1 {
+			t.Errorf("%d removed", removed)
 		}
 	})
+}
+
+// A topic that is updated all the time is looked at once a period, and not at all
+// while another condition forbids removal anyway.
+func TestBusyTopic(t *testing.T) {
+	for _, tt := range []struct {
+		policy string
+		most   int64 // calls of LastUpdate in an hour
+	}{
+		{"when no updates for 10m", 7},
+		{"when no updates for 1s and subscriptions < 1 for 2h", 1},
+		{"when subscriptions < 1 for 2h and no updates for 1s", 1},
+		{"when no updates for 1s after 2h", 1},
+		{"when no updates for 1s and time after 1893456000000", 1},
+		{"when this session closes and no updates for 1s", 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			topic := &subject{created: time.Now()}
+			all := &sessions{open: map[string]filter.Map{"creator": {}}}
+			s := New(Config{Sessions: all, Remove: func(Subject, *Policy) { t.Errorf("%s removes", tt.policy) }})
+			s.Add(topic, mustParse(t, tt.policy), "creator")
+			for range 720 {
+				time.Sleep(5 * time.Second)
+				topic.update()
+				s.round(t.Context())
+			}
+			if n := topic.asked.Load(); n > tt.most {
+				t.Errorf("%s is evaluated %d times in an hour, want %d", tt.policy, n, tt.most)
+			}
+		})
+	}
 }
 
 // Everything may be called from anywhere while rounds go on.
