@@ -17,7 +17,6 @@ import (
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/transport"
-	"advect.dev/internal/tree"
 )
 
 // A Server is a running server. Its methods may be called concurrently.
@@ -25,7 +24,6 @@ type Server struct {
 	cfg        Config
 	log        *slog.Logger
 	principals *security.Store
-	tree       *tree.Tree
 	engine     *engine.Engine
 	handlers   []*transport.Handler
 	https      []*http.Server
@@ -61,9 +59,8 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.tree = tree.New()
 	s.engine = engine.New(engine.Config{
-		Tree: s.tree, Principals: s.principals, Policy: security.StockPolicy(), Log: s.log,
+		Principals: s.principals, Policy: security.StockPolicy(), Log: s.log,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
 		HandshakeTimeout: cfg.HandshakeTimeout,
 		Queue: outbox.Limits{
@@ -223,7 +220,7 @@ func (s *Server) Principals() (names []string, stock map[string]bool) {
 func (s *Server) Sessions() int { return s.engine.Sessions() }
 
 // Topics returns the number of topics.
-func (s *Server) Topics() int { return s.tree.Len() }
+func (s *Server) Topics() int { return s.engine.Topics() }
 
 // Shutdown stops the server: it accepts no more connections, tells every session
 // that it is over after what was queued for it, and returns when all are gone or

@@ -61,12 +61,8 @@ func (e *Engine) Close() {
 	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.mu.Lock()
 	e.closed = true
-	all := make([]*Session, 0, len(e.byID))
-	for _, s := range e.byID {
-		all = append(all, s)
-	}
 	e.mu.Unlock()
-	for _, s := range all {
+	for _, s := range e.all() {
 		s.Close(ServerClosing)
 	}
 	e.finished.Wait()
@@ -200,6 +196,17 @@ func (e *Engine) finish(s *Session) {
 	e.tree.Close(s.client)
 	e.removals.scheduler.SessionClosed(s.id.String())
 	e.finished.Done()
+}
+
+// all returns every session, connected or not.
+func (e *Engine) all() []*Session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]*Session, 0, len(e.byID))
+	for _, s := range e.byID {
+		all = append(all, s)
+	}
+	return all
 }
 
 func (e *Engine) session(id wire.SessionID) *Session {

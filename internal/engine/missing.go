@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"strings"
 	"sync"
 
@@ -99,8 +98,7 @@ func (m *missingHandlers) notify(s *Session, sel *selector.Selector) {
 	if h == nil {
 		return
 	}
-	properties := s.properties()
-	maps.Copy(properties, s.identity.Load().properties)
+	properties := s.allProperties()
 	h.session.request(func(b []byte, conversation int64) []byte {
 		return service.MissingTopic.AppendRequest(b, conversation, service.MissingTopicRequest{
 			Selector: sel.String(), Properties: properties,

@@ -1,39 +1,89 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 
+	"advect.dev/internal/filter"
 	"advect.dev/internal/service"
 	"advect.dev/internal/wire"
 )
 
-// properties returns the fixed properties of the session, without $Roles
-// (31 section 2).
-func (s *Session) properties() map[string]string {
+// fixedProperties are those that the server assigns, without $Roles.
+var fixedProperties = []string{
+	"$ClientIP", "$ClientType", "$Connector", "$Country", "$Environment", "$Language", "$Latitude", "$Longitude",
+	"$Principal", "$ServerName", "$SessionId", "$StartTime", "$Transport",
+}
+
+// rolesProperty has the roles of a session as a text.
+const rolesProperty = "$Roles"
+
+// Property implements [filter.Properties]: it returns a property of the session,
+// fixed or of the user (31 section 2).
+func (s *Session) Property(key string) (value string, ok bool) {
+	switch key {
+	case "$ClientIP":
+		return s.peerNow().Addr.String(), true
+	case "$ClientType":
+		return clientType(s.clientType), true
+	case "$Connector":
+		return s.peerNow().Connector, true
+	case "$Country", "$Language":
+		return "", true
+	case "$Environment":
+		return cmp.Or(s.environment, "UNKNOWN"), true
+	case "$Latitude", "$Longitude":
+		return "NaN", true
+	case "$Principal":
+		return s.identity.Load().principal, true
+	case rolesProperty:
+		return rolesText(s.identity.Load().roles), true
+	case "$ServerName":
+		return s.engine.cfg.ServerName, true
+	case "$SessionId":
+		return s.id.String(), true
+	case "$StartTime":
+		return strconv.FormatInt(s.started.UnixMilli(), 10), true
+	case "$Transport":
+		return string(s.peerNow().Transport), true
+	}
+	value, ok = s.identity.Load().properties[key]
+	return value, ok
+}
+
+func (s *Session) peerNow() Peer {
 	s.mu.Lock()
-	peer := s.peer
-	s.mu.Unlock()
-	p := map[string]string{
-		"$ClientIP":    peer.Addr.String(),
-		"$ClientType":  clientType(s.clientType),
-		"$Connector":   peer.Connector,
-		"$Country":     "",
-		"$Environment": "UNKNOWN",
-		"$Language":    "",
-		"$Latitude":    "NaN",
-		"$Longitude":   "NaN",
-		"$Principal":   s.identity.Load().principal,
-		"$ServerName":  s.engine.cfg.ServerName,
-		"$SessionId":   s.id.String(),
-		"$StartTime":   strconv.FormatInt(s.started.UnixMilli(), 10),
-		"$Transport":   string(peer.Transport),
+	defer s.mu.Unlock()
+	return s.peer
+}
+
+// rolesText returns the text form of roles.
+func rolesText(roles []string) string {
+	quoted := make([]string, len(roles))
+	for i, role := range roles {
+		quoted[i] = `"` + filter.Escape(role) + `"`
 	}
-	if s.environment != "" {
-		p["$Environment"] = s.environment
+	return strings.Join(quoted, ",")
+}
+
+// properties returns the fixed properties of the session, without $Roles.
+func (s *Session) properties() map[string]string {
+	p := make(map[string]string, len(fixedProperties)+1)
+	for _, key := range fixedProperties {
+		p[key], _ = s.Property(key)
 	}
+	return p
+}
+
+// allProperties returns every property of the session.
+func (s *Session) allProperties() map[string]string {
+	p := s.properties()
+	p[rolesProperty], _ = s.Property(rolesProperty)
+	maps.Copy(p, s.identity.Load().properties)
 	return p
 }
 

@@ -74,7 +74,7 @@ func TestLossThatTheClientSaw(t *testing.T) {
 func TestLossDoesNotEndLargeSessions(t *testing.T) {
 	e := newEngine(t, nil)
 	for i := range 2 * e.cfg.Queue.Messages {
-		if _, err := e.cfg.Tree.AddAndSet(fmt.Sprintf("a/%d", i), topic.Specification{Type: topic.String}, []byte{0x61, 'x'}, &service.Constraint{}); err != nil {
+		if _, err := e.tree.AddAndSet(somebody, &service.AddAndSetRequest{Path: fmt.Sprintf("a/%d", i), Specification: topic.Specification{Type: topic.String}, Value: []byte{0x61, 'x'}}); err != nil {
 			t.Fatal(err)
 		}
 	}

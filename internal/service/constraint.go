@@ -34,34 +34,80 @@ type Constraint struct {
 	Without     []string // PartialJSON: JSON pointers
 }
 
-// A Condition compares a value with the given bytes. Operators: 1 IS, 2 EQ,
-// 3 NE, 4 GT, 5 GE, 6 LT, 7 LE. Types: 0 NULL, 1 STRING, 2 INT64, 3 DOUBLE,
-// 4 BINARY, 5 JSON, 6 RECORD_V2, 7 BOOLEAN.
+// A Condition compares a value with the given bytes, which are a value of the
+// condition's type, or with OperatorIs of any type.
 type Condition struct {
-	Operator, Type byte
-	Value          []byte
+	Operator Operator
+	Type     ConditionType
+	Value    []byte
 }
 
-// OperatorIs compares bytes for equality.
-const OperatorIs = 1
+// Numeric reports whether the condition compares numbers.
+func (c *Condition) Numeric() bool { return c.Type == ConditionInt64 || c.Type == ConditionDouble }
+
+// An Operator is how a condition compares.
+type Operator byte
+
+// The operators.
+const (
+	OperatorIs             Operator = 1 // equal bytes
+	OperatorEqual          Operator = 2
+	OperatorNotEqual       Operator = 3
+	OperatorGreater        Operator = 4
+	OperatorGreaterOrEqual Operator = 5
+	OperatorLess           Operator = 6
+	OperatorLessOrEqual    Operator = 7
+)
+
+// Holds reports whether the operator holds for values that compare as -1, 0 or 1.
+func (o Operator) Holds(order int) bool {
+	switch o {
+	case OperatorEqual:
+		return order == 0
+	case OperatorNotEqual:
+		return order != 0
+	case OperatorGreater:
+		return order > 0
+	case OperatorGreaterOrEqual:
+		return order >= 0
+	case OperatorLess:
+		return order < 0
+	case OperatorLessOrEqual:
+		return order <= 0
+	}
+	return false
+}
+
+// A ConditionType is the type of the value that a condition compares with.
+type ConditionType byte
+
+// The types.
+const (
+	ConditionNull     ConditionType = 0
+	ConditionString   ConditionType = 1
+	ConditionInt64    ConditionType = 2
+	ConditionDouble   ConditionType = 3
+	ConditionBinary   ConditionType = 4
+	ConditionJSON     ConditionType = 5
+	ConditionRecordV2 ConditionType = 6
+	ConditionBoolean  ConditionType = 7
+)
 
 const (
-	maxOperator       = 7
-	maxConditionType  = 7
 	maxConstraintDeep = 100
 	maxConstraints    = 10_000 // in one request: each takes many times its bytes
 )
 
 func (c *Condition) append(b []byte) []byte {
-	return wire.AppendBytes(append(b, c.Operator, c.Type), c.Value)
+	return wire.AppendBytes(append(b, byte(c.Operator), byte(c.Type)), c.Value)
 }
 
 func (c *Condition) read(r *wire.Reader) {
-	c.Operator, c.Type, c.Value = r.Byte(), r.Byte(), r.Bytes()
-	if c.Operator == 0 || c.Operator > maxOperator {
+	c.Operator, c.Type, c.Value = Operator(r.Byte()), ConditionType(r.Byte()), r.Bytes()
+	if c.Operator == 0 || c.Operator > OperatorLessOrEqual {
 		r.Fail("unknown constraint operator %d", c.Operator)
 	}
-	if c.Type > maxConditionType {
+	if c.Type > ConditionBoolean {
 		r.Fail("unknown constraint value type %d", c.Type)
 	}
 }

@@ -1,6 +1,10 @@
 package service
 
-import "advect.dev/internal/wire"
+import (
+	"math/bits"
+
+	"advect.dev/internal/wire"
+)
 
 // Time series (26).
 var (
@@ -20,6 +24,13 @@ type EventMetadata struct {
 func (m *EventMetadata) append(b []byte) []byte {
 	return wire.AppendString(wire.AppendInt64(wire.AppendInt64(b, m.Sequence), m.Timestamp), m.Author)
 }
+
+func (m *EventMetadata) size() int {
+	return sizeOf(uint64(m.Sequence)) + sizeOf(uint64(m.Timestamp)) + sizeOf(uint64(len(m.Author))) + len(m.Author)
+}
+
+// sizeOf returns the number of bytes of a varint.
+func sizeOf(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 func (m *EventMetadata) read(r *wire.Reader) {
 	m.Sequence, m.Timestamp, m.Author = r.Int64(), r.Int64(), r.String()
@@ -45,6 +56,16 @@ func (e *Event) Append(b []byte) []byte {
 		b = e.EventMetadata.append(append(b, itemOriginal))
 	}
 	return wire.AppendBytes(b, e.Value)
+}
+
+// Size returns the number of bytes that Append appends, which are also those of
+// the event in a [RangeQueryResult].
+func (e *Event) Size() int {
+	n := 1 + e.EventMetadata.size() + sizeOf(uint64(len(e.Value))) + len(e.Value)
+	if e.Edit() {
+		n += e.Original.size()
+	}
+	return n
 }
 
 // ReadEvent decodes the event form. Value aliases b.

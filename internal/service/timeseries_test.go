@@ -202,6 +202,9 @@ func TestEvents(t *testing.T) {
 		if got := want.Append(nil); !bytes.Equal(got, v.Hex) {
 			t.Errorf("%+v is encoded as %x, want %x", want, got, v.Hex)
 		}
+		if got := want.Size(); got != len(v.Hex) {
+			t.Errorf("%+v has %d bytes, want %d", want, got, len(v.Hex))
+		}
 		got, err := ReadEvent(v.Hex)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%x decodes as %+v, %v, want %+v", v.Hex, got, err, want)
@@ -317,6 +320,9 @@ func FuzzEvent(f *testing.F) {
 		}
 		if again, err := ReadEvent(e.Append(nil)); err != nil || !reflect.DeepEqual(again, e) {
 			t.Fatalf("%x decodes as %+v, and then as %+v, %v", b, e, again, err)
+		}
+		if got, want := e.Size(), len(e.Append(nil)); got != want {
+			t.Fatalf("%+v has %d bytes, want %d", e, got, want)
 		}
 	})
 }

@@ -24,7 +24,6 @@ import (
 	"advect.dev/internal/engine"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
-	"advect.dev/internal/tree"
 	"advect.dev/internal/wire"
 )
 
@@ -40,7 +39,7 @@ func newEngine(t testing.TB) *engine.Engine {
 		t.Fatal(err)
 	}
 	e := engine.New(engine.Config{
-		Tree: tree.New(), Principals: principals, Policy: security.StockPolicy(),
+		Principals: principals, Policy: security.StockPolicy(),
 		Log: slog.New(slog.DiscardHandler), ServerName: "test",
 		KeepAlive: time.Minute, HandshakeTimeout: time.Minute,
 		Queue:          outbox.Limits{Messages: 1000, Bytes: 16 << 20, RecoveryMessages: 100, RecoveryBytes: 1 << 20},

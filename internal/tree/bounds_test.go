@@ -12,16 +12,16 @@ import (
 // TestLongPaths checks that no path can be so deep that walking it uses up the
 // stack, which would end the process.
 func TestLongPaths(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	path := strings.Repeat("a/", 10<<20) + "a"
-	if _, err := tr.Add(path, topic.Specification{Type: topic.JSON}); err == nil {
+	if _, err := addTopic(tr, path, topic.Specification{Type: topic.JSON}); err == nil {
 		t.Fatalf("a path of %d segments was accepted", strings.Count(path, "/")+1)
 	}
 	path = path[len(path)-maxPath+1:]
-	if _, err := tr.Add(path, topic.Specification{Type: topic.JSON}); err != nil {
+	if _, err := addTopic(tr, path, topic.Specification{Type: topic.JSON}); err != nil {
 		t.Fatal(err)
 	}
-	if n := tr.Remove(sel(t, ">"+path), func(string) bool { return true }); n != 1 || len(tr.order.chunks) != 0 {
+	if n := tr.Remove(sel(t, ">"+path), func(*Topic) bool { return true }); n != 1 || len(tr.order.chunks) != 0 {
 		t.Errorf("removed %d topics, %d chunks are left", n, len(tr.order.chunks))
 	}
 }
@@ -31,19 +31,19 @@ func TestLongPaths(t *testing.T) {
 func TestSelectionsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 40<<10)
 	for name, change := range map[string]func(*Tree, *Client, int) error{
-		"selections": func(tr *Tree, c *Client, i int) error { return tr.Subscribe(c, sel(t, ">"+fmt.Sprint(long, i)), "") },
+		"selections": func(tr *Tree, c *Client, i int) error { return subscribe(tr, c, sel(t, ">"+fmt.Sprint(long, i)), "") },
 		"deselections": func(tr *Tree, c *Client, i int) error {
 			return tr.Unsubscribe(c, sel(t, ">"+fmt.Sprint(long, i)), "", service.Requested)
 		},
 		"in all scopes": func(tr *Tree, c *Client, i int) error {
 			return tr.UnsubscribeAll(c, sel(t, ">"+fmt.Sprint(long, i)), service.Requested)
 		},
-		"scopes": func(tr *Tree, c *Client, i int) error { return tr.Subscribe(c, sel(t, "a"), fmt.Sprint(long, i)) },
+		"scopes": func(tr *Tree, c *Client, i int) error { return subscribe(tr, c, sel(t, "a"), fmt.Sprint(long, i)) },
 	} {
-		tr, p := New(), newPicture(t)
+		tr, p := New(Config{}), newPicture(t)
 		add(t, tr, "a", "1")
 		c := NewClient(p)
-		if err := tr.Subscribe(c, sel(t, "a"), ""); err != nil {
+		if err := subscribe(tr, c, sel(t, "a"), ""); err != nil {
 			t.Fatal(err)
 		}
 		var err error
@@ -65,13 +65,13 @@ func TestSelectionsAreBounded(t *testing.T) {
 // TestLargeSpecificationsAreNotKept checks that specifications which topics
 // share for good are small.
 func TestLargeSpecificationsAreNotKept(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	for i := range 10 {
 		spec := topic.Specification{Type: topic.JSON, Properties: map[string]string{"x": fmt.Sprint(strings.Repeat("y", 1<<20), i)}}
-		if _, err := tr.Add("a", spec); err != nil {
+		if _, err := addTopic(tr, "a", spec); err != nil {
 			t.Fatal(err)
 		}
-		tr.Remove(sel(t, "a"), func(string) bool { return true })
+		tr.Remove(sel(t, "a"), func(*Topic) bool { return true })
 	}
 	if n := tr.specs.count.Load(); n != 0 {
 		t.Errorf("%d specifications of a megabyte are kept without topics", n)

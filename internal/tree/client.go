@@ -44,7 +44,7 @@ type Client struct {
 	suspended     bool // nothing is subscribed until Resume
 	scopes        map[string][]selection
 	changes       uint64 // to scopes
-	size          int // of all scopes, in octets
+	size          int    // of all scopes, in octets
 	subscriptions map[*Topic]*Subscription
 }
 
@@ -100,17 +100,18 @@ func (t *Tree) Subscribe(c *Client, sel *selector.Selector, scope string) (match
 	if err := t.record(c, scope, selection{sel, true}); err != nil {
 		return false, err
 	}
-	return t.attachAll(c, sel), nil
+	return t.attachAll(c, sel, c.changes), nil
 }
 
 // breath is how many topics are subscribed before others get a turn.
 const breath = 256
 
 // attachAll subscribes to the topics that a selector matches, and reports whether
-// there are any. Client.mu is held, and given up now and then, so that whoever
-// adds a topic need not wait for the end.
-func (t *Tree) attachAll(c *Client, sel *selector.Selector) (matches bool) {
-	changes, n := c.changes, 0
+// there are any. While the selections have not changed since there were known
+// changes, all that matches is selected. Client.mu is held, and given up now and
+// then, so that whoever adds a topic need not wait for the end.
+func (t *Tree) attachAll(c *Client, sel *selector.Selector, known uint64) (matches bool) {
+	n := 0
 	t.Walk(sel, func(topic *Topic) bool {
 		matches = true
 		if n++; n%breath == 0 {
@@ -120,7 +121,7 @@ func (t *Tree) attachAll(c *Client, sel *selector.Selector) (matches bool) {
 		if c.suspended {
 			return false
 		}
-		if c.changes == changes || c.selected(topic.path) {
+		if c.changes == known || c.selected(topic.path) {
 			t.attach(c, topic)
 		}
 		return true
@@ -288,7 +289,6 @@ func (t *Tree) Reauthorize(c *Client) {
 
 // attachSelected subscribes to every topic that the selections select.
 func (t *Tree) attachSelected(c *Client) {
-	c.changes++ // so that deselections are looked at
 	var selectors []*selector.Selector
 	for _, list := range c.scopes {
 		for _, s := range list {
@@ -298,7 +298,7 @@ func (t *Tree) attachSelected(c *Client) {
 		}
 	}
 	for _, sel := range selectors {
-		t.attachAll(c, sel)
+		t.attachAll(c, sel, 0)
 	}
 }
 

@@ -65,7 +65,7 @@ type fetch struct {
 	room    int // bytes left
 
 	byProperties map[string]int32 // the sets, by their encoding
-	scratch []byte
+	scratch      []byte
 
 	branch string // the latest deep branch
 	taken  int32  // topics of it

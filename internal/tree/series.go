@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"strings"
 	"time"
 
@@ -11,9 +12,10 @@ import (
 	"advect.dev/internal/wire"
 )
 
-// append adds an event to a time series and publishes it. mu is held.
+// append adds an event with a copy of a value to a time series and publishes it.
+// mu is held.
 func (t *Topic) append(by *Author, value []byte) service.EventMetadata {
-	return t.event(t.series.Append(by.Principal, time.Now().UnixMilli(), value))
+	return t.event(t.series.Append(by.Principal, time.Now().UnixMilli(), bytes.Clone(value)))
 }
 
 func (t *Topic) event(e service.Event) service.EventMetadata {
@@ -27,7 +29,8 @@ func (t *Topic) event(e service.Event) service.EventMetadata {
 // and the version that the client then holds (10 section 10.9).
 func (t *Topic) recent(latest *Update) (updates []*Update, held uint64) {
 	last, _ := t.series.Latest()
-	for _, e := range t.series.Subscription(t.spec.subscription, t.spec.deltas) {
+	r, always := t.spec.SubscriptionRange()
+	for _, e := range t.series.Subscription(r, always) {
 		if e.Sequence == last.Sequence {
 			return append(updates, latest), latest.version
 		}
@@ -45,7 +48,7 @@ func (t *Tree) Append(by *Author, r *service.AppendRequest, timestamp *int64) (s
 		if timestamp == nil {
 			return n.append(by, r.Value), nil
 		}
-		e, err := n.series.AppendAt(by.Principal, *timestamp, r.Value)
+		e, err := n.series.AppendAt(by.Principal, *timestamp, bytes.Clone(r.Value))
 		if err != nil {
 			return service.EventMetadata{}, wire.Errorf(wire.CodeInvalidData, "append to time series %q: %v", n.path, err)
 		}
@@ -57,15 +60,11 @@ func (t *Tree) Append(by *Author, r *service.AppendRequest, timestamp *int64) (s
 // the caller may edit events of an author.
 func (t *Tree) Edit(by *Author, r *service.EditRequest, allowed func(author string) bool) (service.EventMetadata, error) {
 	return t.series(r.Path, r.DataType, r.Value, func(n *Topic) (service.EventMetadata, error) {
-		original, err := n.series.Original(r.Sequence)
-		if err != nil {
-			return service.EventMetadata{}, wire.Errorf(wire.CodeNoSuchEvent, "edit time series %q: %v", n.path, err)
-		}
-		if !allowed(original.Author) {
+		if original, ok := n.series.Event(r.Sequence); ok && !allowed(original.Author) {
 			return service.EventMetadata{}, wire.Errorf(wire.CodeAccessDenied,
 				"Access denied: editing event %d of %q needs EDIT_TIME_SERIES_EVENTS, or EDIT_OWN_TIME_SERIES_EVENTS for events of one's own", r.Sequence, n.path)
 		}
-		e, err := n.series.Edit(by.Principal, time.Now().UnixMilli(), r.Sequence, r.Value)
+		e, err := n.series.Edit(r.Sequence, by.Principal, time.Now().UnixMilli(), bytes.Clone(r.Value))
 		if err != nil {
 			return service.EventMetadata{}, wire.Errorf(wire.CodeNoSuchEvent, "edit time series %q: %v", n.path, err)
 		}
@@ -117,7 +116,7 @@ func (t *Tree) RangeQuery(r *service.RangeQueryRequest, maxSize int) (res servic
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	events, selected := n.series.Query(r, maxSize-resultOverhead)
+	events, selected := n.series.Query(*r, maxSize-resultOverhead)
 	return service.NewRangeQueryResult(datatype.Type(n.spec.valueType).String(), selected, events), nil
 }
 
@@ -125,5 +124,5 @@ func newSeries(s *specification) *timeseries.Series {
 	if s.Type != topic.TimeSeries {
 		return nil
 	}
-	return timeseries.New(s.retained)
+	return timeseries.New(s.RetainedRange())
 }

@@ -101,12 +101,12 @@ func (t *Tree) update(by *Author, path string, typ topic.Type, c change) (*Updat
 	if typ != n.spec.valueType {
 		return nil, wire.Errorf(wire.CodeIncompatibleUpdate, "the values of topic %q are %s, not %s", path, n.spec.valueType, typ)
 	}
-	return n.change(by, c)
+	return n.change(t, by, c)
 }
 
 // change makes a change whose constraint is satisfied. mu is held, or nobody else
 // has the topic yet.
-func (t *Topic) change(by *Author, c change) (*UpdateStream, error) {
+func (t *Topic) change(tree *Tree, by *Author, c change) (*UpdateStream, error) {
 	if c.value != nil {
 		if err := t.spec.accept(t.path, c.value); err != nil {
 			return nil, err
@@ -114,7 +114,7 @@ func (t *Topic) change(by *Author, c change) (*UpdateStream, error) {
 	}
 	var s *UpdateStream
 	if c.opens {
-		s = t.open(by, c.constraint)
+		s = t.open(tree, by, c.constraint)
 	}
 	if c.value != nil {
 		t.set(by, c.value, s, nil)
@@ -135,7 +135,7 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 				return 0, nil, err
 			}
 			n = t.newTopic(path, sp, by)
-			s, err := n.change(by, c)
+			s, err := n.change(t, by, c)
 			if err != nil {
 				return 0, nil, err
 			}
@@ -165,7 +165,7 @@ func (t *Tree) join(n *Topic, by *Author, sp *specification, c change) (*UpdateS
 	if !n.spec.Equal(sp.Specification) {
 		return nil, mismatch(n.path, n.spec, sp)
 	}
-	return n.change(by, c)
+	return n.change(t, by, c)
 }
 
 // announce tells the clients and listeners that select a new topic.

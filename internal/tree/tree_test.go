@@ -32,9 +32,9 @@ func newPicture(t testing.TB) *picture {
 	return &picture{t: t, values: map[string][]byte{}, ids: map[string]int32{}}
 }
 
-func (p *picture) CanRead(path string) bool { return p.denied == nil || !p.denied(path) }
+func (p *picture) CanRead(n *Topic) bool { return p.denied == nil || !p.denied(n.path) }
 
-func (p *picture) Subscribed(s *Subscription, u *Update) {
+func (p *picture) Subscribed(s *Subscription, initial []*Update) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	path := s.Topic.Path()
@@ -42,7 +42,7 @@ func (p *picture) Subscribed(s *Subscription, u *Update) {
 		p.t.Errorf("%s subscribed twice", path)
 	}
 	p.values[path], p.ids[path] = nil, s.Topic.ID()
-	if u != nil {
+	for _, u := range initial {
 		p.values[path] = u.value
 	}
 	p.events = append(p.events, "sub "+path)
@@ -98,9 +98,29 @@ var text = topic.Specification{Type: topic.String}
 
 func str(s string) []byte { return append([]byte{byte(0x60 + len(s))}, s...) }
 
+// somebody is the author of the tests.
+var somebody = &Author{Principal: "somebody"}
+
+func addTopic(tr *Tree, path string, spec topic.Specification) (service.Created, error) {
+	return tr.Add(somebody, &service.AddRequest{Path: path, Specification: spec})
+}
+
+func addAndSet(tr *Tree, path string, spec topic.Specification, value []byte, c *service.Constraint) (service.Created, error) {
+	return tr.AddAndSet(somebody, &service.AddAndSetRequest{Path: path, Specification: spec, Value: value, Constraint: *c})
+}
+
+func set(tr *Tree, path string, typ topic.Type, value []byte, c *service.Constraint) error {
+	return tr.Set(somebody, &service.SetRequest{Path: path, Type: typ, Value: value, Constraint: *c})
+}
+
+func subscribe(tr *Tree, c *Client, sel *selector.Selector, scope string) error {
+	_, err := tr.Subscribe(c, sel, scope)
+	return err
+}
+
 func add(t testing.TB, tr *Tree, path, value string) {
 	t.Helper()
-	if _, err := tr.AddAndSet(path, text, str(value), &service.Constraint{}); err != nil {
+	if _, err := addAndSet(tr, path, text, str(value), &service.Constraint{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -114,7 +134,7 @@ func expect(t *testing.T, p *picture, what string, want ...string) {
 
 // TestSubscriptionLife follows 21 section 11.
 func TestSubscriptionLife(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	p := newPicture(t)
 	c := NewClient(p)
 	add(t, tr, "a/b", "1")
@@ -122,7 +142,7 @@ func TestSubscriptionLife(t *testing.T) {
 	add(t, tr, "x", "1")
 
 	subscribe := func(expression, scope string) {
-		if err := tr.Subscribe(c, sel(t, expression), scope); err != nil {
+		if err := subscribe(tr, c, sel(t, expression), scope); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,7 +172,7 @@ func TestSubscriptionLife(t *testing.T) {
 
 	subscribe(">x", "")
 	before := p.ids["x"]
-	everyone := func(string) bool { return true }
+	everyone := func(*Topic) bool { return true }
 	if n := tr.Remove(sel(t, "x"), everyone); n != 1 {
 		t.Errorf("removed %d topics, want 1", n)
 	}
@@ -161,14 +181,14 @@ func TestSubscriptionLife(t *testing.T) {
 	if p.ids["x"] == before {
 		t.Error("a topic added again has the id of the one before")
 	}
-	if n := tr.Remove(sel(t, "?.*//"), func(path string) bool { return path != "x" }); n != 4 || tr.Len() != 1 {
+	if n := tr.Remove(sel(t, "?.*//"), func(n *Topic) bool { return n.path != "x" }); n != 4 || tr.Len() != 1 {
 		t.Errorf("removed %d, %d left; want 4 and 1", n, tr.Len())
 	}
 
 }
 
 func TestDeselectionOrder(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	p := newPicture(t)
 	c := NewClient(p)
 	for _, step := range []struct {
@@ -176,7 +196,7 @@ func TestDeselectionOrder(t *testing.T) {
 		selector string
 	}{{true, "?a//"}, {false, ">a/secret"}, {true, ">a/secret/open"}} {
 		if step.selects {
-			_ = tr.Subscribe(c, sel(t, step.selector), "")
+			_ = subscribe(tr, c, sel(t, step.selector), "")
 		} else {
 			tr.Unsubscribe(c, sel(t, step.selector), "", service.Requested)
 		}
@@ -188,14 +208,14 @@ func TestDeselectionOrder(t *testing.T) {
 }
 
 func TestAuthorization(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	p := newPicture(t)
 	hidden := "a/b"
 	p.denied = func(path string) bool { return path == hidden }
 	c := NewClient(p)
 	add(t, tr, "a/b", "1")
 	add(t, tr, "a/c", "1")
-	_ = tr.Subscribe(c, sel(t, "?a//"), "")
+	_ = subscribe(tr, c, sel(t, "?a//"), "")
 	expect(t, p, "only what may be read", "sub a/c")
 	hidden = "a/c"
 	tr.Reauthorize(c)
@@ -203,7 +223,7 @@ func TestAuthorization(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	add(t, tr, "a", "1")
 	never := &service.Constraint{Kind: service.NoTopic}
 	always := &service.Constraint{}
@@ -211,20 +231,20 @@ func TestErrors(t *testing.T) {
 		err  error
 		code wire.ErrorCode
 	}{
-		"set missing":      {tr.Set("none", topic.String, str("1"), always), wire.CodeNoSuchTopic},
-		"set other type":   {tr.Set("a", topic.JSON, str("1"), always), wire.CodeIncompatibleUpdate},
-		"set nothing":      {tr.Set("a", topic.String, nil, always), wire.CodeUpdateFailed},
-		"constraint":       {tr.Set("a", topic.String, str("2"), never), wire.CodeUnsatisfied},
-		"constraint first": {tr.Set("none", topic.String, str("2"), &service.Constraint{Kind: service.NoValue}), wire.CodeUnsatisfied},
-		"lock":             {tr.Set("a", topic.String, str("2"), &service.Constraint{Kind: service.Locked}), wire.CodeUnsupported},
-		"empty path":       {second(tr.Add("/", text)), wire.CodeTopicPathInvalid},
-		"empty segment":    {second(tr.Add("a//b", text)), wire.CodeTopicPathInvalid},
-		"reserved":         {second(tr.Add("Diffusion/x", text)), wire.CodeTopicPathInvalid},
-		"mismatch":         {second(tr.Add("a", topic.Specification{Type: topic.JSON})), wire.CodeTopicExists},
-		"bad property": {second(tr.Add("n", topic.Specification{Type: topic.JSON,
+		"set missing":      {set(tr, "none", topic.String, str("1"), always), wire.CodeNoSuchTopic},
+		"set other type":   {set(tr, "a", topic.JSON, str("1"), always), wire.CodeIncompatibleUpdate},
+		"set nothing":      {set(tr, "a", topic.String, []byte{}, always), wire.CodeUpdateFailed},
+		"constraint":       {set(tr, "a", topic.String, str("2"), never), wire.CodeUnsatisfied},
+		"constraint first": {set(tr, "none", topic.String, str("2"), &service.Constraint{Kind: service.NoValue}), wire.CodeUnsatisfied},
+		"lock":             {set(tr, "a", topic.String, str("2"), &service.Constraint{Kind: service.Locked}), wire.CodeUnsatisfied},
+		"empty path":       {second(addTopic(tr, "/", text)), wire.CodeTopicPathInvalid},
+		"empty segment":    {second(addTopic(tr, "a//b", text)), wire.CodeTopicPathInvalid},
+		"reserved":         {second(addTopic(tr, "Diffusion/x", text)), wire.CodeTopicPathInvalid},
+		"mismatch":         {second(addTopic(tr, "a", topic.Specification{Type: topic.JSON})), wire.CodeTopicExists},
+		"bad property": {second(addTopic(tr, "n", topic.Specification{Type: topic.JSON,
 			Properties: map[string]string{topic.DontRetainValue: "yes"}})), wire.CodeTopicSpecInvalid},
-		"no such type": {second(tr.Add("n", topic.Specification{Type: topic.TimeSeries})), wire.CodeTopicSpecInvalid},
-		"not created when refused": {second(tr.AddAndSet("n", topic.Specification{Type: topic.String,
+		"no such type": {second(addTopic(tr, "n", topic.Specification{Type: topic.TimeSeries})), wire.CodeTopicSpecInvalid},
+		"not created when refused": {second(addAndSet(tr, "n", topic.Specification{Type: topic.String,
 			Properties: map[string]string{topic.ValidateValues: "true"}}, []byte{0x01}, always)), wire.CodeUpdateFailed},
 	} {
 		var e *wire.ServiceError
@@ -244,13 +264,13 @@ func second(_ service.Created, err error) error { return err }
 
 // TestNull follows 10 section 10.8: null clears the value.
 func TestNull(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	p := newPicture(t)
 	c := NewClient(p)
-	_ = tr.Subscribe(c, sel(t, ">a"), "")
+	_ = subscribe(tr, c, sel(t, ">a"), "")
 	add(t, tr, "a", "1")
 	set := func(v []byte) {
-		if err := tr.Set("a", topic.String, v, &service.Constraint{}); err != nil {
+		if err := set(tr, "a", topic.String, v, &service.Constraint{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,7 +282,7 @@ func TestNull(t *testing.T) {
 		t.Error("a topic set to null has a value")
 	}
 	late := newPicture(t)
-	_ = tr.Subscribe(NewClient(late), sel(t, ">a"), "")
+	_ = subscribe(tr, NewClient(late), sel(t, ">a"), "")
 	if v, ok := late.values["a"]; !ok || v != nil {
 		t.Errorf("a late subscriber holds %x, %v", v, ok)
 	}
@@ -275,12 +295,12 @@ func TestNull(t *testing.T) {
 }
 
 func TestNoRetainedValue(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	spec := topic.Specification{Type: topic.JSON, Properties: map[string]string{topic.DontRetainValue: "TRUE"}}
 	p := newPicture(t)
-	_ = tr.Subscribe(NewClient(p), sel(t, ">a"), "")
+	_ = subscribe(tr, NewClient(p), sel(t, ">a"), "")
 	for range 2 {
-		if _, err := tr.AddAndSet("a", spec, []byte{1}, &service.Constraint{}); err != nil {
+		if _, err := addAndSet(tr, "a", spec, []byte{1}, &service.Constraint{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -291,9 +311,9 @@ func TestNoRetainedValue(t *testing.T) {
 }
 
 func TestCompression(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	spec := topic.Specification{Type: topic.Binary, Properties: map[string]string{topic.Compression: "high"}}
-	if _, err := tr.AddAndSet("a", spec, bytes.Repeat([]byte("advect "), 1000), &service.Constraint{}); err != nil {
+	if _, err := addAndSet(tr, "a", spec, bytes.Repeat([]byte("advect "), 1000), &service.Constraint{}); err != nil {
 		t.Fatal(err)
 	}
 	u := tr.Get("a").latest.Load()
@@ -308,7 +328,7 @@ func TestCompression(t *testing.T) {
 }
 
 func TestFetch(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	paths := []string{"a", "a/b", "a/c", "a/c/x", "a/c/y", "a/d", "a/e", "b", "b/a/x", "b/b/x", "c"}
 	for _, path := range paths {
 		add(t, tr, path, path)
@@ -337,7 +357,7 @@ func TestFetch(t *testing.T) {
 	} {
 		q := all
 		c.change(&q)
-		res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(string) bool { return true })
+		res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(*Topic) bool { return true })
 		var got []string
 		for _, item := range res.Topics {
 			got = append(got, item.Path)
@@ -348,11 +368,11 @@ func TestFetch(t *testing.T) {
 	}
 	q := all
 	q.Selector, q.Values, q.Properties, q.Sizes = ">a/b", true, true, true
-	res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(string) bool { return true })
+	res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(*Topic) bool { return true })
 	if item := res.Topics[0]; !bytes.Equal(*item.Value, str("a/b")) || item.Size.Value != 4 || len(res.PropertySets) != 1 {
 		t.Errorf("got %+v with sets %v", item, res.PropertySets)
 	}
-	if res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(string) bool { return false }); len(res.Topics) != 0 {
+	if res := tr.Fetch(&q, sel(t, q.Selector), 1<<20, func(*Topic) bool { return false }); len(res.Topics) != 0 {
 		t.Error("a topic that may not be read was fetched")
 	}
 }
@@ -361,7 +381,7 @@ func TestFetch(t *testing.T) {
 // and deselect run against each other; in the end every client holds exactly the
 // topics that its selections select, with their values.
 func TestConcurrentConvergence(t *testing.T) {
-	tr := New()
+	tr := New(Config{})
 	var publishers sync.WaitGroup
 	var clients sync.WaitGroup
 	path := func(r *rand.Rand) string { return fmt.Sprintf("t/%d/%d", r.IntN(4), r.IntN(8)) }
@@ -371,7 +391,7 @@ func TestConcurrentConvergence(t *testing.T) {
 			for n := range 4000 {
 				p := path(r)
 				if r.IntN(10) == 0 {
-					tr.Remove(sel(t, ">"+p), func(string) bool { return true })
+					tr.Remove(sel(t, ">"+p), func(*Topic) bool { return true })
 				} else {
 					add(t, tr, p, fmt.Sprint(n))
 				}
@@ -393,7 +413,7 @@ func TestConcurrentConvergence(t *testing.T) {
 				s, scope := sel(t, expressions[r.IntN(len(expressions))]), fmt.Sprint(r.IntN(2))
 				switch r.IntN(8) {
 				case 0, 1, 2, 3:
-					_ = tr.Subscribe(all[i].c, s, scope)
+					_ = subscribe(tr, all[i].c, s, scope)
 				case 4, 5, 6:
 					tr.Unsubscribe(all[i].c, s, scope, service.Requested)
 				case 7:
