@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"internal/selector":            {"internal/topic", "internal/selector/javaregexp"},
 	"internal/selector/javaregexp": {},
 	"internal/service":             {"internal/wire", "internal/topic"},
+	"internal/timeseries":          {"internal/service", "internal/topic", "internal/wire"},
 	"internal/client":              {"internal/wire"},
 	"internal/tree":                {"datatype", "internal/delta", "internal/outbox", "internal/selector", "internal/service", "internal/topic", "internal/wire"},
 	"internal/engine":              {"internal/outbox", "internal/security", "internal/selector", "internal/service", "internal/topic", "internal/tree", "internal/wire"},
