@@ -199,6 +199,12 @@ type RangeQueryRequest struct {
 	Limit      int64 // the most events, latest first; 2^53-1 and more: no limit
 }
 
+// Obsolete reports whether the query may select events that edits have replaced,
+// for which it needs a permission of its own (26 section 3.4).
+func (m *RangeQueryRequest) Obsolete() bool {
+	return m.Type != ValueRange || m.Edit != WholeSeries
+}
+
 func (m *RangeQueryRequest) append(b []byte) []byte {
 	b = append(wire.AppendString(b, m.Path), byte(m.Type))
 	return wire.AppendInt64(m.Edit.append(m.View.append(b)), m.Limit)

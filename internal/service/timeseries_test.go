@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"advect.dev/internal/wire"
@@ -166,6 +167,18 @@ func TestWholeSeriesIsTheDefault(t *testing.T) {
 		}
 	}
 	t.Fatal("no default query")
+}
+
+func TestObsolete(t *testing.T) {
+	for _, v := range readTimeSeries(t).RangeQueryRequests {
+		q, err := RangeQuery.ReadRequest(v.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.Contains(v.Query, "forEdits") || strings.Contains(v.Query, "editRange"); q.Obsolete() != want {
+			t.Errorf("%s: obsolete events may be selected: %v, want %v", v.Query, q.Obsolete(), want)
+		}
+	}
 }
 
 // TestRangeQueryRefusals: what 26 section 3.1 answers with 106.

@@ -140,7 +140,7 @@ func (s *Series) notBefore(t int64) int64 {
 func (s *Series) add(e entry) service.Event {
 	e.value = bytes.Clone(e.value)
 	e.ordinal = s.nextOrdinal
-	if len(s.events) == cap(s.events) && s.head > s.Len() {
+	if len(s.events) == cap(s.events) && s.head > s.Len()/4 {
 		n := copy(s.events, s.events[s.head:])
 		clear(s.events[n:])
 		s.events, s.head = s.events[:n], 0

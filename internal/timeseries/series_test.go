@@ -207,14 +207,16 @@ func TestSubscription(t *testing.T) {
 
 // TestMemoryIsGivenBack: neither a long life nor a burst leaves a large buffer.
 func TestMemoryIsGivenBack(t *testing.T) {
-	s := New(topic.Range{Limit: 10, Last: topic.NoLast})
-	for range 10_000 {
-		s.Append("alice", 0, nil)
+	for _, n := range []int64{1, 10, 1000, 10_000} {
+		s := New(topic.Range{Limit: n, Last: topic.NoLast})
+		for range 10 * n {
+			s.Append("alice", 0, nil)
+		}
+		if cap(s.events) > int(2*n+8) {
+			t.Errorf("%d events in a buffer of %d", n, cap(s.events))
+		}
 	}
-	if cap(s.events) > 64 {
-		t.Errorf("10 events in a buffer of %d", cap(s.events))
-	}
-	s = New(topic.Range{Limit: topic.NoLimit, Last: time.Second})
+	s := New(topic.Range{Limit: topic.NoLimit, Last: time.Second})
 	for range 10_000 {
 		s.Append("alice", 0, nil)
 	}
