@@ -58,6 +58,8 @@ func plainText(v datatype.Value) string {
 		return strconv.FormatFloat(float64(v), 'g', -1, 64)
 	case datatype.JSON:
 		return v.String()
+	case datatype.RecordV2:
+		return v.String()
 	}
 	return string(v.Bytes())
 }
@@ -78,6 +80,8 @@ func jsonValue(v datatype.Value) json.RawMessage {
 		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
 			return json.RawMessage(plainText(v))
 		}
+	case datatype.RecordV2:
+		return json.RawMessage(v.String())
 	case datatype.Binary:
 		return quoted(base64.StdEncoding.EncodeToString(v))
 	}
