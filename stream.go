@@ -154,6 +154,7 @@ func newFallback[V datatype.Value](t *Topics) (*stream, error) {
 
 var valueTypes = []datatype.Type{
 	datatype.TypeJSON, datatype.TypeBinary, datatype.TypeString, datatype.TypeInt64, datatype.TypeDouble,
+	datatype.TypeRecordV2,
 }
 
 // wants reports whether s is to be told of a topic.

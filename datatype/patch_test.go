@@ -309,7 +309,7 @@ func TestPatchHostile(t *testing.T) {
 		}
 		doc.Get(tt.pointer)
 	}
-	if took := time.Since(start); took > 20*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

@@ -223,7 +223,7 @@ func TestSchemaHostile(t *testing.T) {
 	if err := loose.Validate(RecordV2FromBytes([]byte(strings.Repeat("\x01\x02", n)))); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > 20*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	if _, err := ParseSchema(strings.Repeat("[", 1<<20)); err == nil {
