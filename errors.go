@@ -180,6 +180,11 @@ var (
 	ErrNoSuchSession error = serviceError(wire.CodeNoSuchSession, "no such session")
 	// ErrIncompatibleDatatype: data of another type is expected.
 	ErrIncompatibleDatatype error = serviceError(wire.CodeIncompatibleDatatype, "incompatible data type")
+	// ErrClusterRepartition: the cluster is handing the topic to another server.
+	ErrClusterRepartition error = serviceError(wire.CodeClusterRepartition, "cluster is repartitioning")
+	// ErrClusterRouting: the server of the cluster that has the topic could not
+	// be reached; trying again may help.
+	ErrClusterRouting error = serviceError(wire.CodeClusterRouting, "cluster routing failed")
 	// ErrIncompatibleState: the topic is managed by something that forbids the operation.
 	ErrIncompatibleState error = serviceError(wire.CodeIncompatibleState, "incompatible state")
 	// ErrInvalidPath: a path is not valid. When adding topics it is [ErrInvalidTopicPath].

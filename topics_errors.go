@@ -15,6 +15,24 @@ var (
 	ErrInvalidTopicPath error = serviceError(wire.CodeTopicPathInvalid, "invalid topic path")
 	// ErrIncompatibleUpdate: a value is not of the topic's type.
 	ErrIncompatibleUpdate error = serviceError(wire.CodeIncompatibleUpdate, "value of another type than the topic's")
+	// ErrInvalidUpdateStream: an [UpdateStream] can no longer be used, because
+	// something else has updated the topic, or it was removed.
+	ErrInvalidUpdateStream error = serviceError(wire.CodeInvalidUpdateStream, "invalid update stream")
+	// ErrInvalidPatch: the text is not a JSON Patch.
+	ErrInvalidPatch error = serviceError(wire.CodeInvalidPatch, "invalid JSON patch")
+	// ErrPatchFailed: a JSON Patch could not be applied to the topic's value. If
+	// one of its operations failed the error is a [*PatchError].
+	ErrPatchFailed error = serviceError(wire.CodePatchFailed, "JSON patch failed")
+	// ErrNotTimeSeries: the topic is not a time series.
+	ErrNotTimeSeries error = serviceError(wire.CodeNotATimeSeries, "not a time series topic")
+	// ErrNoSuchEvent: a time series does not hold the event, or it is an edit.
+	ErrNoSuchEvent error = serviceError(wire.CodeNoSuchEvent, "no such event")
+	// ErrTopicLimit: the server may not have more topics.
+	ErrTopicLimit error = serviceError(wire.CodeTopicLicenceLimit, "too many topics")
+	// ErrTopicAddFailed: the server could not add the topic, for a reason of its own.
+	ErrTopicAddFailed error = serviceError(wire.CodeTopicAddFailure, "topic could not be added")
+	// ErrHandlerConflict: there is another handler for the branch of topics.
+	ErrHandlerConflict error = serviceError(wire.CodeTreeConflict, "conflict with another handler")
 )
 
 // ErrInvalidSelector is matched by the error of every method that is given
