@@ -85,16 +85,11 @@ func ValueIs(value datatype.Value) Constraint { return ValueCompares(IS, value) 
 // A string topic whose text is no number satisfies no comparison with a number.
 func ValueCompares(operator Operator, value datatype.Value) Constraint {
 	c := Constraint{wire: service.Constraint{Kind: service.TopicValue}}
-	switch value.(type) {
-	case datatype.String, datatype.Int64, datatype.Double:
-		c.wire.Condition, c.err = newCondition(operator, value)
-	default:
-		if operator != IS {
-			c.err = fmt.Errorf("constraint: %s cannot compare with a %T: use IS, or text or a number", operator, value)
-			return c
-		}
-		c.wire.Condition, c.err = newCondition(operator, value)
+	if value == nil {
+		c.err = errors.New("constraint: the value is nil: use NoValue")
+		return c
 	}
+	c.wire.Condition, c.err = newCondition(operator, value)
 	return c
 }
 

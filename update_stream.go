@@ -129,7 +129,7 @@ func (s *UpdateStream[V]) Set(ctx context.Context, value V) error {
 // If it fails the value is not set and the stream as it was, unless it had failed
 // before.
 func (s *UpdateStream[V]) Start(ctx context.Context, value V) (*PendingUpdate, error) {
-	op := newStreamOp(value.Bytes())
+	op := setOp(value.Bytes())
 	op.sent = func() { s.value.Store(&value) }
 	return s.core.start(ctx, op)
 }
@@ -140,7 +140,7 @@ func (s *UpdateStream[V]) SetNull(ctx context.Context) error {
 	if !s.core.typ.HasNull() {
 		return fmt.Errorf("update stream for %s: topics of type %s cannot be set to null", s.core.path, s.core.typ)
 	}
-	op := newStreamOp(nullValue)
+	op := setOp(nullValue)
 	op.sent = func() { s.value.Store(nil) }
 	p, err := s.core.start(ctx, op)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *UpdateStream[V]) SetNull(ctx context.Context) error {
 // claims the topic, with the errors of a first [UpdateStream.Set]; later its
 // error is [ErrInvalidUpdateStream].
 func (s *UpdateStream[V]) Validate(ctx context.Context) error {
-	p, err := s.core.start(ctx, newStreamOp(nil))
+	p, err := s.core.start(ctx, validateOp())
 	if err != nil {
 		return err
 	}

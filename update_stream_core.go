@@ -58,7 +58,15 @@ type streamOp struct {
 	err   error // once done
 }
 
-func newStreamOp(value []byte) *streamOp { return &streamOp{value: value, done: make(chan struct{})} }
+// setOp returns the call that sets a value. An empty value is not nil.
+func setOp(value []byte) *streamOp {
+	if value == nil {
+		value = []byte{}
+	}
+	return &streamOp{value: value, done: make(chan struct{})}
+}
+
+func validateOp() *streamOp { return &streamOp{done: make(chan struct{})} }
 
 func (o *streamOp) finish(err error) {
 	o.err = err
