@@ -77,13 +77,18 @@ func (s *Session) trySend(conversation int64, request []byte, answered chan<- an
 	return nil, nil
 }
 
-// answered ends a call. Answers that nobody waits for are ignored.
+// answered ends a call, or, by an error, a handler. Answers that nobody waits
+// for are ignored.
 func (s *Session) answered(conversation int64, a answer) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c, ok := s.pending[conversation]; ok {
-		delete(s.pending, conversation)
+	c, ok := s.pending[conversation]
+	delete(s.pending, conversation)
+	s.mu.Unlock()
+	switch {
+	case ok:
 		c <- a
+	case a.err != nil:
+		s.endConversation(conversation, a.err)
 	}
 }
 

@@ -102,6 +102,8 @@ func (s *Session) serveRequest(l *link, m *wire.Message) {
 		if req, ok := decode(s, service.UnsubscriptionNotification, m); ok {
 			s.sink.unsubscribed(req)
 		}
+	case service.TopicEvent.ID, service.DescendantEvent.ID, service.MissingTopic.ID:
+		s.serveHandler(m)
 	default:
 		s.refuse(m, wire.CodeCommunicationFailure, fmt.Sprintf("Unknown client service: %d", m.Service))
 	}

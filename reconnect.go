@@ -24,6 +24,7 @@ func (s *Session) run(l *link) {
 			l = nil
 		}
 	}
+	s.endConversations(s.Err())
 	s.sink.closed(s.Err())
 }
 
@@ -147,7 +148,7 @@ func acceptable(res wire.ConnectResponse) int {
 }
 
 // restart forgets what was lost at a reconnection with message loss: both
-// counts, calls under way and topic ids (protocol 03 section 5).
+// counts, calls under way, handlers and topic ids (protocol 03 section 5).
 func (s *Session) restart(res wire.ConnectResponse) {
 	s.received = 0
 	s.mu.Lock()
@@ -156,5 +157,6 @@ func (s *Session) restart(res wire.ConnectResponse) {
 	s.failPending(ErrMessageLoss)
 	s.mu.Unlock()
 	s.opt.log.Warn("session reconnected with message loss", "session", s.id)
+	s.endConversations(ErrMessageLoss)
 	s.sink.reset()
 }

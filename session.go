@@ -52,6 +52,7 @@ type Session struct {
 	link       *link // nil unless connected
 	out        outbound
 	pending    map[int64]chan<- answer // calls under way, by conversation
+	handlers   map[int64]conversation  // what the server may call, by conversation
 }
 
 // A topicSink takes what the server says about topics. Its methods are called
@@ -77,6 +78,7 @@ func newSession(opt *options) *Session {
 		finished: make(chan struct{}),
 		out:      newOutbound(opt.recoveryBuffer),
 		pending:  make(map[int64]chan<- answer),
+		handlers: make(map[int64]conversation),
 	}
 	if opt.principal != nil {
 		s.principal = *opt.principal
