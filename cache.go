@@ -7,18 +7,21 @@ import (
 	"slices"
 	"strings"
 
+	"advect.dev/datatype"
 	"advect.dev/internal/delta"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
 )
 
 // A cachedTopic is a topic that the session is subscribed to, with the bytes
-// that the next delta applies to. They are shared by all streams and never
+// that the next delta applies to: those of the value, or of a time series' last
+// event with its metadata (protocol 11 section 3). They are shared by all streams and never
 // modified. All fields are guarded by Topics.mu.
 type cachedTopic struct {
 	id            int32
 	path          string
 	specification Specification
+	valueType     datatype.Type // of values, and of the events of a time series
 	retains       bool
 	known         bool // there is a value, which may be null
 	broken        bool // a delta did not apply: deltas are useless until the next value
@@ -61,7 +64,9 @@ func (t *Topics) announce(n service.Subscription) (err error) {
 	}
 	c := &cachedTopic{
 		id: n.Topic, path: n.Path, specification: n.Specification,
-		retains: !strings.EqualFold(n.Specification.Properties[topic.DontRetainValue], "true"),
+		valueType: valueType(&n.Specification),
+		retains: n.Specification.Type == TimeSeries ||
+			!strings.EqualFold(n.Specification.Properties[topic.DontRetainValue], "true"),
 	}
 	t.byID[c.id], t.byPath[c.path] = c, c
 	for _, s := range t.streams {

@@ -31,7 +31,8 @@ type FetchQuery struct {
 
 	// Types are the types of topics to fetch. Default: all.
 	Types []TopicType
-	// Values asks for the topics' values.
+	// Values asks for the topics' values. Those of a time series can be read as
+	// [datatype.Value] only if Properties are asked for too, since they say what it holds.
 	Values bool
 	// Properties asks for the topics' properties.
 	Properties bool
@@ -89,19 +90,32 @@ func (f *FetchedTopic) Bytes() []byte { return f.value }
 
 // Value returns the value, as the Go type that belongs to the topic's type.
 //
+// That of a time series is the value of its last event; [FetchedTopic.Event] identifies it.
+//
 // Errors: [ErrNoValue] if there is none or it was not asked for, one that matches
-// [datatype.ErrIncompatible] for time series and record topics, a
+// [datatype.ErrIncompatible] for a time series if the query did not ask for properties, a
 // [*datatype.ValueError] for a malformed value.
 func (f *FetchedTopic) Value() (datatype.Value, error) { return FetchedValue[datatype.Value](f) }
 
 // FetchedValue returns the value of a fetched topic as a V, as [FetchedTopic.Value]
 // does. The error matches [datatype.ErrIncompatible] if values of the topic's
-// type cannot be read as V.
+// type cannot be read as V. For a time series of unknown type, because the query did not ask for
+// properties, V is taken to be the type of its events.
 func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 	if !f.HasValue {
 		return value, &TopicError{f.Path, ErrNoValue}
 	}
-	value, present, err := datatype.Read[V](datatype.Type(f.Specification.Type), f.value)
+	typ, bytes := valueType(&f.Specification), f.value
+	if f.Specification.Type == TimeSeries {
+		event, err := service.ReadEvent(f.value)
+		if err != nil {
+			return value, &TopicError{f.Path, fmt.Errorf("event of a time series: %w", err)}
+		}
+		if bytes = event.Value; typ == 0 && any(value) != nil {
+			typ = value.Type()
+		}
+	}
+	value, present, err := datatype.Read[V](typ, bytes)
 	switch {
 	case err != nil:
 		return value, &TopicError{f.Path, err}
@@ -109,6 +123,23 @@ func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 		return value, &TopicError{f.Path, ErrNoValue}
 	}
 	return value, nil
+}
+
+// Event identifies the last event of a time series, whose value is
+// [FetchedTopic.Value]. The error matches [ErrNoValue] if there is none or it was not asked for,
+// [ErrNotTimeSeries] if the topic is not a time series.
+func (f *FetchedTopic) Event() (EventMetadata, error) {
+	switch {
+	case f.Specification.Type != TimeSeries:
+		return EventMetadata{}, &TopicError{f.Path, ErrNotTimeSeries}
+	case !f.HasValue:
+		return EventMetadata{}, &TopicError{f.Path, ErrNoValue}
+	}
+	event, err := service.ReadEvent(f.value)
+	if err != nil {
+		return EventMetadata{}, &TopicError{f.Path, fmt.Errorf("event of a time series: %w", err)}
+	}
+	return eventMetadata(&event), nil
 }
 
 // Fetch returns the current value of one topic without subscribing to it, as the
@@ -125,7 +156,7 @@ func (t *Topics) Fetch(ctx context.Context, path string) (datatype.Value, error)
 // FetchValue is [Topics.Fetch] for a value of a known type. The error matches
 // [datatype.ErrIncompatible] if the topic is of a type that cannot be read as V.
 func FetchValue[V datatype.Value](ctx context.Context, t *Topics, path string) (value V, err error) {
-	result, err := t.FetchTopics(ctx, FetchQuery{Selector: ">" + path, Values: true})
+	result, err := t.FetchTopics(ctx, FetchQuery{Selector: ">" + path, Values: true, Properties: true})
 	switch {
 	case err != nil:
 		return value, err

@@ -10,6 +10,7 @@ import (
 
 	"advect.dev/datatype"
 	"advect.dev/internal/selector"
+	"advect.dev/internal/service"
 )
 
 // UnsubscribeReason says why a stream no longer receives a topic (protocol 21
@@ -69,6 +70,9 @@ type Update[V datatype.Value] struct {
 	// Null says that the topic was set to null: it has no value any more. Only
 	// string, int64 and double topics can be. A null in JSON is a value.
 	Null bool
+	// Event identifies the event, if the topic is a time series; else it is nil.
+	// Old is then the value of the event before, in the order of arrival.
+	Event *EventMetadata
 	// First says that this is the first value that the stream gets since it was
 	// told of the topic.
 	First bool
@@ -159,7 +163,7 @@ var valueTypes = []datatype.Type{
 
 // wants reports whether s is to be told of a topic.
 func (s *stream) wants(c *cachedTopic) bool {
-	return s.reads(datatype.Type(c.specification.Type)) && (s.selector == nil || s.selector.Match(c.path))
+	return s.reads(c.valueType) && (s.selector == nil || s.selector.Match(c.path))
 }
 
 // AddStream adds a stream for the topics that a selector, or a path, matches. It
@@ -170,7 +174,9 @@ func (s *stream) wants(c *cachedTopic) bool {
 // V decides which topics the stream gets: those of its own type;
 // [datatype.JSON] gets string, int64 and double topics too; [datatype.Value] gets
 // all of them, each as the Go type that belongs to it. Topics of other types are
-// not mentioned. Time series and record topics cannot be read yet.
+// not mentioned. A time series counts as a topic of the type of its events: each
+// update is an event, [Update.Event]. A new subscriber gets its latest event, or as many as the
+// topic's property says, oldest first.
 //
 // What was received and not yet taken by callbacks waits in memory: up to 65536
 // events or 64 MiB of values, all streams of the session together. Then a new
@@ -253,19 +259,32 @@ func deliver[V datatype.Value](s *stream, callbacks *Stream[V], e *event) {
 // readUpdate decodes a valueEvent. The error is a *TopicError.
 func readUpdate[V datatype.Value](e *event) (Update[V], error) {
 	topic := e.at.topic
-	typ := datatype.Type(topic.specification.Type)
 	u := Update[V]{Path: topic.path, Specification: topic.specification, First: e.first, Skipped: e.skipped}
-	value, present, err := datatype.Read[V](typ, e.value)
+	value, present, metadata, err := readValue[V](topic, e.value)
 	if err != nil {
 		return u, &TopicError{topic.path, err}
 	}
-	u.Value, u.Null = value, !present
+	u.Value, u.Null, u.Event = value, !present, metadata
 	if e.old != nil {
-		if old, present, err := datatype.Read[V](typ, e.old); err == nil && present {
+		if old, present, _, err := readValue[V](topic, e.old); err == nil && present {
 			u.Old, u.HasOld = old, true
 		}
 	}
 	return u, nil
+}
+
+// readValue decodes what a topic holds: its value, or an event.
+func readValue[V datatype.Value](c *cachedTopic, b []byte) (value V, present bool, metadata *EventMetadata, err error) {
+	if c.specification.Type != TimeSeries {
+		value, present, err = datatype.Read[V](c.valueType, b)
+		return value, present, nil, err
+	}
+	event, err := service.ReadEvent(b)
+	if err != nil {
+		return value, false, nil, fmt.Errorf("event of a time series: %w", err)
+	}
+	e, err := readEvent[V](c.valueType, &event)
+	return e.Value, !e.Null, &e.EventMetadata, err
 }
 
 // EventKind says what happened.
