@@ -168,7 +168,7 @@ func (c Constraint) with(kind service.ConstraintKind, other Constraint) Constrai
 // newCondition returns the wire form of a comparison with value, or an error if
 // the operator does not go with it (protocol 23 section 3.4).
 func newCondition(operator Operator, value any) (service.Condition, error) {
-	c := service.Condition{Operator: byte(operator)}
+	c := service.Condition{Operator: service.Operator(operator)}
 	if operator == IS {
 		c.Type = conditionBytes
 		v, ok := value.(datatype.Value)
