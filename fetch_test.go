@@ -114,7 +114,7 @@ func TestFetchResultVectors(t *testing.T) {
 			`a/1 JSON {"v":1} <nil> {0 0 0}`, "a/2 STRING hi <nil> {0 0 0}",
 			"a/3 STRING <nil> no value {0 0 0}", "a/4 INT64 7 <nil> {0 0 0}", "false"}},
 		{".withValues(any) with results", FetchQuery{Values: true}, []string{
-			"a/1 BINARY [1 2] <nil> {0 0 0}", "a/2 DOUBLE 1.5 <nil> {0 0 0}", "a/3 RECORD_V2 <nil> incompatible {0 0 0}",
+			"a/1 BINARY [1 2] <nil> {0 0 0}", "a/2 DOUBLE 1.5 <nil> {0 0 0}", `a/3 RECORD_V2 [["a","b"]] <nil> {0 0 0}`,
 			"a/ts TIME_SERIES <nil> incompatible {0 0 0}", "true"}},
 		{".withProperties() with results", FetchQuery{Properties: true}, []string{
 			"a/1 JSON <nil> no value {0 0 0}", "a/2 STRING CONFLATION=off PRIORITY=high <nil> no value {0 0 0}",

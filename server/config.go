@@ -76,6 +76,9 @@ type Config struct {
 	// PollTimeout is how long a polling client may go without a poll before its
 	// connection counts as lost. Name: poll-timeout. Default: 15s.
 	PollTimeout time.Duration
+	// RemovalInterval is the time between evaluations of the removal policies of
+	// topics. Name: removal-interval. Default: 5s.
+	RemovalInterval time.Duration
 	// DrainTimeout bounds a shutdown.
 	// Name: drain-timeout. Default: 10s.
 	DrainTimeout time.Duration
@@ -105,6 +108,7 @@ func DefaultConfig() Config {
 		HandshakeTimeout:   10 * time.Second,
 		PollHold:           25 * time.Second,
 		PollTimeout:        15 * time.Second,
+		RemovalInterval:    5 * time.Second,
 		DrainTimeout:       10 * time.Second,
 	}
 }
@@ -154,6 +158,7 @@ func (c *Config) Validate() error {
 		"handshake-timeout":    {c.HandshakeTimeout, time.Millisecond},
 		"poll-hold":            {c.PollHold, time.Millisecond},
 		"poll-timeout":         {c.PollTimeout, time.Millisecond},
+		"removal-interval":     {c.RemovalInterval, 10 * time.Millisecond},
 		"drain-timeout":        {c.DrainTimeout, 0},
 	} {
 		if d.value < d.min {

@@ -69,6 +69,7 @@ func Start(cfg Config) (*Server, error) {
 		},
 		MaxMessageSize: cfg.MaxMessageSize, MaxResultSize: cfg.MaxFetchSize,
 		MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
+		RemovalInterval: cfg.RemovalInterval,
 	})
 	s.accepting.Store(true)
 	s.serving.Add(1)

@@ -34,6 +34,8 @@ type settings struct {
 	PollTimeout        *duration `yaml:"poll-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a polling client may go without a poll before its connection counts as lost."`
 	DrainTimeout       *duration `yaml:"drain-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of a shutdown, in which sessions get what is queued for them."`
 
+	RemovalInterval *duration `yaml:"removal-interval" group:"Topics" placeholder:"DURATION" help:"Time between evaluations of the removal policies of topics."`
+
 	QueueMessages         *int  `yaml:"queue-messages" group:"Limits" placeholder:"N" help:"Messages that may wait to be sent to one session, not counting those with which subscriptions start and end. A queue over a limit is conflated; if that does not help, the session is closed."`
 	QueueBytes            *size `yaml:"queue-bytes" group:"Limits" placeholder:"SIZE" help:"Bytes that may wait to be sent to one session."`
 	MaxMessageSize        *size `yaml:"max-message-size" group:"Limits" placeholder:"SIZE" help:"Largest message that a client may send; a larger one ends its session."`

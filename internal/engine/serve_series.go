@@ -27,8 +27,7 @@ func (s *Session) editEvent(r service.EditRequest) (service.EventMetadata, error
 }
 
 func (s *Session) rangeQuery(r service.RangeQueryRequest) (res service.RangeQueryResult, err error) {
-	obsolete := r.Type != service.ValueRange || r.Edit != service.WholeSeries
-	if path := topic.Canonical(r.Path); obsolete && !s.identity.Load().grant.Path(path, security.QueryObsoleteTimeSeriesEvents) {
+	if path := topic.Canonical(r.Path); r.Obsolete() && !s.identity.Load().grant.Path(path, security.QueryObsoleteTimeSeriesEvents) {
 		return res, wire.Errorf(wire.CodeAccessDenied, "Access denied: queries of edits need %v on %q", security.QueryObsoleteTimeSeriesEvents, path)
 	}
 	return s.engine.tree.RangeQuery(&r, s.engine.cfg.MaxResultSize)

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"strings"
 	"time"
 
@@ -12,10 +11,10 @@ import (
 	"advect.dev/internal/wire"
 )
 
-// append adds an event with a copy of a value to a time series and publishes it.
+// append adds an event to a time series and publishes it.
 // mu is held.
 func (t *Topic) append(by *Author, value []byte) service.EventMetadata {
-	return t.event(t.series.Append(by.Principal, time.Now().UnixMilli(), bytes.Clone(value)))
+	return t.event(t.series.Append(by.Principal, time.Now().UnixMilli(), value))
 }
 
 func (t *Topic) event(e service.Event) service.EventMetadata {
@@ -48,7 +47,7 @@ func (t *Tree) Append(by *Author, r *service.AppendRequest, timestamp *int64) (s
 		if timestamp == nil {
 			return n.append(by, r.Value), nil
 		}
-		e, err := n.series.AppendAt(by.Principal, *timestamp, bytes.Clone(r.Value))
+		e, err := n.series.AppendAt(by.Principal, *timestamp, r.Value)
 		if err != nil {
 			return service.EventMetadata{}, wire.Errorf(wire.CodeInvalidData, "append to time series %q: %v", n.path, err)
 		}
@@ -64,7 +63,7 @@ func (t *Tree) Edit(by *Author, r *service.EditRequest, allowed func(author stri
 			return service.EventMetadata{}, wire.Errorf(wire.CodeAccessDenied,
 				"Access denied: editing event %d of %q needs EDIT_TIME_SERIES_EVENTS, or EDIT_OWN_TIME_SERIES_EVENTS for events of one's own", r.Sequence, n.path)
 		}
-		e, err := n.series.Edit(r.Sequence, by.Principal, time.Now().UnixMilli(), bytes.Clone(r.Value))
+		e, err := n.series.Edit(r.Sequence, by.Principal, time.Now().UnixMilli(), r.Value)
 		if err != nil {
 			return service.EventMetadata{}, wire.Errorf(wire.CodeNoSuchEvent, "edit time series %q: %v", n.path, err)
 		}

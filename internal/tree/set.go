@@ -37,7 +37,7 @@ func (t *Tree) checkNew(path string, spec topic.Specification) (string, *specifi
 	}
 	sp, err := t.specs.get(spec)
 	if err != nil {
-		return path, nil, wire.Errorf(wire.CodeTopicSpecInvalid, "invalid topic specification: %v", err)
+		return path, nil, wire.Errorf(wire.CodeTopicSpecInvalid, "%v", err)
 	}
 	return path, sp, nil
 }
