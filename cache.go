@@ -62,9 +62,10 @@ func (t *Topics) announce(n service.Subscription) (err error) {
 		err = &TopicError{n.Path, fmt.Errorf("the server announced the topic with id %d, which is the id of %s", n.Topic, old.path)}
 		t.forget(old, UnsubscribeUnknown)
 	}
+	valueType, _ := ValueType(n.Specification) // else 0, which nothing reads
 	c := &cachedTopic{
 		id: n.Topic, path: n.Path, specification: n.Specification,
-		valueType: valueType(&n.Specification),
+		valueType: valueType,
 		retains: n.Specification.Type == TimeSeries ||
 			!strings.EqualFold(n.Specification.Properties[topic.DontRetainValue], "true"),
 	}

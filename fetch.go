@@ -105,13 +105,14 @@ func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 	if !f.HasValue {
 		return value, &TopicError{f.Path, ErrNoValue}
 	}
-	typ, bytes := valueType(&f.Specification), f.value
+	typ, known := ValueType(f.Specification)
+	bytes := f.value
 	if f.Specification.Type == TimeSeries {
 		event, err := service.ReadEvent(f.value)
 		if err != nil {
 			return value, &TopicError{f.Path, fmt.Errorf("event of a time series: %w", err)}
 		}
-		if bytes = event.Value; typ == 0 && any(value) != nil {
+		if bytes = event.Value; !known && any(value) != nil {
 			typ = value.Type()
 		}
 	}

@@ -40,17 +40,16 @@ func eventMetadata(e *service.Event) EventMetadata {
 	return m
 }
 
-// valueType returns the type of a topic's values: for a time series that of its
-// events. It is 0, which nothing reads, if the client does not know it.
-func valueType(s *Specification) datatype.Type {
+// ValueType returns the type of a topic's values: for a time series that of its
+// events. It is false if the specification is of a time series and has no
+// [PropertyTimeSeriesEventValueType], as from a fetch without properties, or one
+// that does not exist.
+func ValueType(s Specification) (datatype.Type, bool) {
 	if s.Type != TimeSeries {
-		return datatype.Type(s.Type)
+		return datatype.Type(s.Type), true
 	}
 	t, err := datatype.ParseType(s.Properties[topic.TimeSeriesEventValueType])
-	if err != nil {
-		return 0
-	}
-	return t
+	return t, err == nil
 }
 
 // Append adds an event to a time series (protocol 26) and returns its metadata.

@@ -8,7 +8,12 @@ import (
 	"io"
 
 	"advect.dev"
+	"advect.dev/datatype"
 )
+
+// pageSize is how many topics a command asks for at a time: a request then takes
+// the server little time and memory, however many topics there are.
+const pageSize = 1000
 
 type fetchCmd struct {
 	Selectors []string   `arg:"" name:"path" help:"Paths or topic selectors."`
@@ -26,7 +31,7 @@ func (c *fetchCmd) Run(std *streams) error {
 		var missing []error
 		for _, selector := range c.Selectors {
 			found := false
-			for topic, err := range session.Topics().FetchAll(ctx, advect.FetchQuery{Selector: selector, Values: true}) {
+			for topic, err := range session.Topics().FetchAll(ctx, advect.FetchQuery{Selector: selector, Values: true, Properties: true, First: pageSize}) {
 				if err != nil {
 					return err
 				}
@@ -45,16 +50,22 @@ func (c *fetchCmd) Run(std *streams) error {
 
 func (c *fetchCmd) print(w io.Writer, topic *advect.FetchedTopic) error {
 	value, err := topic.Value()
+	var event *advect.EventMetadata
+	if e, err := topic.Event(); err == nil {
+		event = &e
+	}
 	if err != nil && !errors.Is(err, advect.ErrNoValue) {
 		return err
 	}
 	switch {
 	case c.JSON:
-		return printLine(w, valueLine{topic.Path, topic.Specification.Type.String(), jsonValue(value)})
+		return printLine(w, valueLine{topic.Path, topic.Specification.Type.String(), jsonValue(value), newEventFields(event)})
+	case !c.Raw && event != nil:
+		_, err = fmt.Fprintf(w, "%s  %s  %s\n", oneLine(topic.Path), readable(value), eventText(event))
 	case !c.Raw:
 		_, err = fmt.Fprintf(w, "%s  %s\n", oneLine(topic.Path), readable(value))
-	case topic.Specification.Type == advect.Binary:
-		_, err = w.Write(topic.Bytes())
+	case value != nil && value.Type() == datatype.TypeBinary:
+		_, err = w.Write(value.Bytes())
 	default:
 		_, err = fmt.Fprintln(w, plainText(value))
 	}
@@ -66,4 +77,5 @@ type valueLine struct {
 	Path  string          `json:"path"`
 	Type  string          `json:"type"`
 	Value json.RawMessage `json:"value"`
+	eventFields
 }

@@ -52,10 +52,83 @@ Prints type and path of each topic that the selector matches, in path order; all
 
     advect topics
     advect topics '?prices//'
-    advect topics --json | jq .path
+    advect topics --json --limit 10 | jq .path
+
+For a tree that is too large to read see tree.
 
 A path stands for one topic. Selectors: '?a/.*' matches by segment, '?a//' a branch with its root, '*a.*' the whole
 path. Quote them, since the shell reads ? and * too.
+`
+
+const treeHelp = `
+Prints a line for each child of a path, without going deeper: the type of the topic at the child's path, if there is one,
+the number of topics in its branch, and its path. A large tree takes the server little time, since of each branch no
+more than N topics (--count) are looked at; a number with + means that there are more:
+
+    advect tree
+    advect tree prices
+    advect tree prices/fx --count 10 --json
+`
+
+const patchHelp = `
+Changes parts of a JSON value at once: all operations apply, or nothing changes and the first one that does not is named.
+
+    advect patch prices/eur '[{"op":"replace","path":"/bid","value":1.09}]' --principal control
+    advect patch prices/eur - --principal control < changes.json
+
+Operations are add, remove, replace, move, copy and test, as in RFC 6902.
+`
+
+const appendHelp = `
+Prints sequence number, time and author of the new event. The type of the value is that of the events; with --create, for a
+new time series, it is found as by set:
+
+    advect append orders/log '{"id":7}' --create --principal control
+    advect append temperature 21.5 --at 2026-01-31T09:30:00Z --principal control
+    advect append temperature 21.4 --edit 7 --principal control
+`
+
+const rangeHelp = `
+Prints sequence number, time, author and value of events, oldest first; all of them without flags. Both ends are included:
+
+    advect range temperature --last 10
+    advect range temperature --from 2026-01-31T09:00:00Z --to 2026-01-31T10:00:00Z
+    advect range temperature --from 100 --next 50 --json
+    advect range temperature --since 1h --count
+
+An event that was edited is shown with its newest value at its old place; --edits all shows what was there before too.
+`
+
+const watchHelp = `
+Prints the topics that are there, and then each one that is added or removed. Values are not shown: see sub. For a path
+that has no topic the first topics on the branches below it are shown:
+
+    advect watch '?orders//'
+    advect watch orders --json
+
+Ctrl-C ends it with exit code 0.
+`
+
+const exportHelp = `
+Writes one JSON object for each topic: path, type, properties, and value or bytes; what JSON cannot say exactly is the
+bytes of the value in base64. A time series has its events with their times, edits in place of originals:
+
+    advect export '?prices//' > prices.jsonl
+    advect export '?.*//' | gzip > all.jsonl.gz
+
+Topics are fetched in pages, so that trees of any size can be exported. import reads what export writes.
+`
+
+const importHelp = `
+Adds the topic of each line and sets its value. A line that fails is named on standard error, and the rest goes on; the
+exit code is then 1. If the connection is lost, --from-line N says where to go on:
+
+    advect import prices.jsonl --principal control
+    gunzip -c all.jsonl.gz | advect import - --principal control
+    advect import prices.jsonl --prefix copy --principal control
+
+A topic that exists must have the same type and properties. The events of a time series are appended, with their times;
+author and sequence numbers are new.
 `
 
 const fetchHelp = `
@@ -76,6 +149,10 @@ otherwise. A binary value is the bytes as given:
     advect set logo - --type binary --create --principal control < logo.png
     advect set motd 42 --type string --create --principal control
     advect set temperature --principal control -- -4
+    advect set leader me --if-no-value --principal control
+
+A record_v2 value is a JSON list of records, which are lists of texts: [["a","b"],["c"]]. A value that is set for a time
+series is appended to it.
 `
 
 const subHelp = `

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"advect.dev"
 	"advect.dev/datatype"
 )
 
@@ -56,7 +57,7 @@ func plainText(v datatype.Value) string {
 		return strconv.FormatInt(int64(v), 10)
 	case datatype.Double:
 		return strconv.FormatFloat(float64(v), 'g', -1, 64)
-	case datatype.JSON:
+	case fmt.Stringer: // JSON and RecordV2 are JSON text
 		return v.String()
 	case datatype.RecordV2:
 		return v.String()
@@ -74,7 +75,7 @@ func jsonValue(v datatype.Value) json.RawMessage {
 		if text, err := v.MarshalJSON(); err == nil {
 			return text
 		}
-	case datatype.Int64:
+	case datatype.Int64, datatype.RecordV2:
 		return json.RawMessage(plainText(v))
 	case datatype.Double:
 		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
@@ -100,6 +101,38 @@ func quoted(s string) json.RawMessage {
 	var b strings.Builder
 	_ = printLine(&b, s) // a string always has a JSON form, and a Builder takes it
 	return json.RawMessage(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// eventText says which event of a time series something is about, for people.
+func eventText(e *advect.EventMetadata) string {
+	text := fmt.Sprintf("#%d", e.Sequence)
+	if e.IsEdit() {
+		text += fmt.Sprintf(" edits #%d", e.Original.Sequence)
+	}
+	text += "  " + e.Timestamp.Format(time.RFC3339Nano)
+	if e.Author != "" {
+		text += "  " + oneLine(e.Author)
+	}
+	return text
+}
+
+// eventFields say the same in JSON lines.
+type eventFields struct {
+	Sequence  *int64     `json:"sequence,omitempty"`
+	Timestamp *time.Time `json:"timestamp,omitempty"`
+	Author    string     `json:"author,omitempty"`
+	Edits     *int64     `json:"edits,omitempty"` // the sequence of the original
+}
+
+func newEventFields(e *advect.EventMetadata) eventFields {
+	if e == nil {
+		return eventFields{}
+	}
+	f := eventFields{Sequence: &e.Sequence, Timestamp: &e.Timestamp, Author: e.Author}
+	if e.IsEdit() {
+		f.Edits = &e.Original.Sequence
+	}
+	return f
 }
 
 // palette colours parts of a line; the zero value does not.

@@ -99,6 +99,9 @@ func (c *subCmd) showText(w io.Writer, now time.Time, event *advect.Event[dataty
 	switch event.Kind {
 	case advect.EventValue:
 		what = readable(event.Value)
+		if event.Event != nil {
+			what += colour.dim("  " + eventText(event.Event))
+		}
 		if event.Skipped > 0 {
 			what += colour.dim(fmt.Sprintf("  (%d skipped)", event.Skipped))
 		}
@@ -113,13 +116,14 @@ func (c *subCmd) showText(w io.Writer, now time.Time, event *advect.Event[dataty
 
 // eventLine is an event in JSON lines.
 type eventLine struct {
-	Time    time.Time       `json:"time"`
-	Event   string          `json:"event"`
-	Path    string          `json:"path"`
-	Type    string          `json:"type"`
-	Value   json.RawMessage `json:"value,omitempty"`
-	Skipped int             `json:"skipped,omitempty"`
-	Reason  string          `json:"reason,omitempty"`
+	Time  time.Time       `json:"time"`
+	Event string          `json:"event"`
+	Path  string          `json:"path"`
+	Type  string          `json:"type"`
+	Value json.RawMessage `json:"value,omitempty"`
+	eventFields
+	Skipped int    `json:"skipped,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 func (c *subCmd) showJSON(w io.Writer, now time.Time, event *advect.Event[datatype.Value]) error {
@@ -130,6 +134,7 @@ func (c *subCmd) showJSON(w io.Writer, now time.Time, event *advect.Event[dataty
 	switch event.Kind {
 	case advect.EventValue:
 		line.Value = jsonValue(event.Value)
+		line.eventFields = newEventFields(event.Event)
 	case advect.EventUnsubscribe:
 		line.Reason = event.Reason.String()
 	}
