@@ -81,8 +81,6 @@ func jsonValue(v datatype.Value) json.RawMessage {
 		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
 			return json.RawMessage(plainText(v))
 		}
-	case datatype.RecordV2:
-		return json.RawMessage(v.String())
 	case datatype.Binary:
 		return quoted(base64.StdEncoding.EncodeToString(v))
 	}
