@@ -12,12 +12,13 @@ export class Context {
   #pathSequence = 0;
 
   constructor({ scenario, transport, runtime, diffusion, host }) {
-    Object.assign(this, expect, { scenario, transport, runtime, diffusion, host });
+    Object.assign(this, expect, { plain, hex, scenario, transport, runtime, diffusion, host });
     this.transports = TRANSPORTS[transport];
     this.datatypes = diffusion.datatypes;
     this.TopicType = diffusion.topics.TopicType;
     this.TopicSpecification = diffusion.topics.TopicSpecification;
-    this.root = `conformance/${scenario.id}/${runtime}-${transport}`;
+    // No character of it means anything in a selector's pattern.
+    this.root = `conformance/${scenario.id.replaceAll('.', '-')}/${runtime}-${transport}`;
   }
 
   skip(reason) {
@@ -27,6 +28,24 @@ export class Context {
   // A topic path that no other run uses.
   path(name = `t${++this.#pathSequence}`) {
     return `${this.root}/${name}`;
+  }
+
+  spec(type, properties = {}) {
+    return new this.TopicSpecification(this.TopicType[type], properties);
+  }
+
+  // Adds a topic at a path of its own, and returns the path.
+  async topic(session, type, properties, path = this.path()) {
+    await session.topics.add(path, this.spec(type, properties));
+    return path;
+  }
+
+  // The call is rejected with this error code. Fetch wraps the reason; other calls hand it over.
+  async refused(promise, code, what) {
+    const error = await expect.rejects(promise, what);
+    const reason = error?.cause ?? error;
+    expect.equal(reason?.id ?? String(reason), code, `${what}: error code`);
+    return reason;
   }
 
   async port() {
@@ -65,6 +84,49 @@ export class Context {
       fault: (faults) => this.host.control(inspector.id, '/fault', faults),
       delay: (ms, direction) => this.host.control(inspector.id, '/delay', { ms, direction }),
       stats: () => this.host.stats(inspector.id),
+    };
+  }
+
+  // A session of the principal control through an inspector that listens. heard() returns the messages
+  // so far, decoded (docs/inspector.md, --json), once all that the session was answered is among them.
+  async overheard(options = {}) {
+    const inspector = await this.host.inspect({ port: options.port ?? (await this.port()), log: true });
+    const session = await this.control({ ...options, port: inspector.port });
+    let pings = 0;
+    const heard = async () => {
+      await session.pingServer();
+      pings++;
+      for (let n = 0; n < 200; n++) {
+        const log = await this.host.inspectorLog(inspector.id);
+        if (log.filter(({ kind, service }) => kind === 'response' && service === 'USER_PING').length >= pings) return log;
+        await expect.after(10);
+      }
+      throw new expect.Failure('the inspector did not print the answer to a ping');
+    };
+    return { session, heard };
+  }
+
+  // A session that leaves the network and returns when the scenario says so: what is published in
+  // between waits in its queue on the server. Over WebSocket.
+  async absentee({ port, ...options } = {}) {
+    const proxy = await this.inspected(port);
+    const record = new expect.Record('reconnection attempts');
+    const strategy = (start) => record.push({ type: 'ready', start });
+    const session = await this.connect({ ...options, port: proxy.port, reconnect: { timeout: 60_000, strategy } });
+    const events = this.events(session);
+    let absences = 0;
+    return {
+      session,
+      events,
+      leave: async () => {
+        await this.lose(proxy, events, { count: ++absences });
+        await record.await('ready', { count: absences });
+      },
+      start: () => record.items.at(-1).start(),
+      back: async () => {
+        record.items.at(-1).start();
+        await events.await('reconnect', { count: absences });
+      },
     };
   }
 
@@ -129,7 +191,7 @@ export class Context {
 
   // Records the session's events: {type, id, reason, at}.
   events(session) {
-    const record = this.#record('session events');
+    const record = this.record('session events');
     for (const type of ['disconnect', 'reconnect', 'close', 'error']) {
       session.on(type, (reason) =>
         record.push({ type, id: reason?.id, reason: reason?.message ?? reason, at: performance.now() }));
@@ -137,20 +199,29 @@ export class Context {
     return record;
   }
 
-  // Records the events of a value stream: {type, topic, value, old, reason, topicType}.
+  // Records the events of a value stream: {type, topic, value, old, reason, id, topicType, properties}.
+  // watch() adds the stream; listen() takes one.
   watch(session, selector, datatype) {
-    const record = this.#record(`stream of ${selector}`);
-    const comparable = (value) => plain(value, datatype.name());
-    session.addStream(selector, datatype).on({
-      subscribe: (topic, specification) => record.push({ type: 'subscribe', topic, topicType: specification.type?.name ?? String(specification.type) }),
-      unsubscribe: (topic, _, reason) => record.push({ type: 'unsubscribe', topic, reason: reason?.reason ?? String(reason) }),
+    return this.listen(session.addStream(selector, datatype), `stream of ${selector}`, datatype);
+  }
+
+  listen(stream, name, datatype) {
+    const record = this.record(name);
+    const comparable = (value) => plain(value, datatype.name?.());
+    stream.on({
+      subscribe: (topic, { type, properties }) =>
+        record.push({ type: 'subscribe', topic, topicType: this.TopicType[type], properties }),
+      unsubscribe: (topic, _, reason) =>
+        record.push({ type: 'unsubscribe', topic, reason: reason?.reason ?? String(reason), id: reason?.id }),
       value: (topic, _, value, old) => record.push({ type: 'value', topic, value: comparable(value), old: comparable(old) }),
       error: (error) => record.push({ type: 'error', error: String(error) }),
+      close: () => record.push({ type: 'close' }),
     });
     return record;
   }
 
-  #record(name) {
+  // A record that is shown when the scenario does not end.
+  record(name) {
     const record = new expect.Record(name);
     this.#records.push(record);
     return record;
@@ -176,9 +247,13 @@ export class Context {
   }
 }
 
-// The comparable form of an SDK value: JSON as itself, INT64 as decimal text, BINARY as hexadecimal.
-export function plain(value, datatype) {
+// The comparable form of an SDK value: JSON as itself, INT64 as decimal text, BINARY as hexadecimal,
+// RECORD_V2 as a list of records; of an event of a time series its value, sequence and author, and
+// the sequence that an edit replaces.
+export function plain(value, datatype = 'any') {
   if (value === null || value === undefined) return value;
+  if (datatype.startsWith('timeseriesevent')) return event(value);
+  if (typeof value.asRecords === 'function') return value.asRecords();
   if (datatype === 'int64') return value.toString();
   if (typeof value !== 'object') return value;
   if (typeof value.get === 'function') {
@@ -187,6 +262,13 @@ export function plain(value, datatype) {
     return content;
   }
   return value.toString();
+}
+
+export function event({ value, sequence, author, isEditEvent, originalEvent }) {
+  return {
+    value: plain(value), sequence: Number(sequence), author,
+    ...(isEditEvent && { edits: Number(originalEvent.sequence) }),
+  };
 }
 
 export function hex(bytes) {
