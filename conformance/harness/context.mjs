@@ -5,6 +5,12 @@ import * as expect from './expect.mjs';
 
 const TRANSPORTS = { ws: ['WEBSOCKET'], polling: ['XHR'] };
 
+const DATA_TYPES = ['binary', 'json', 'int64', 'string', 'double', 'recordv2', 'timeseries', 'any'];
+const CONSTRAINTS = ['value', 'noValue', 'noTopic', 'jsonValue', 'locked'];
+
+// Methods of an object that are free to be taken apart.
+const bound = (object, names) => Object.fromEntries(names.map((name) => [name, (...args) => object[name](...args)]));
+
 export class Context {
   #sessions = [];
   #records = [];
@@ -14,7 +20,8 @@ export class Context {
   constructor({ scenario, transport, runtime, diffusion, host }) {
     Object.assign(this, expect, { plain, hex, scenario, transport, runtime, diffusion, host });
     this.transports = TRANSPORTS[transport];
-    this.datatypes = diffusion.datatypes;
+    this.datatypes = bound(diffusion.datatypes, DATA_TYPES);
+    this.constraints = bound(diffusion.updateConstraints(), CONSTRAINTS);
     this.TopicType = diffusion.topics.TopicType;
     this.TopicSpecification = diffusion.topics.TopicSpecification;
     // No character of it means anything in a selector's pattern.
@@ -28,6 +35,11 @@ export class Context {
   // A topic path that no other run uses.
   path(name = `t${++this.#pathSequence}`) {
     return `${this.root}/${name}`;
+  }
+
+  // The data type of a topic type's name.
+  datatypeOf(type) {
+    return this.datatypes[type.toLowerCase().replace('_', '')]();
   }
 
   spec(type, properties = {}) {

@@ -5,18 +5,20 @@ export class Failure extends Error {}
 export class Skip extends Error {}
 
 export function show(value) {
-  const seen = new Set();
-  return JSON.stringify(value, (_, item) => {
-    if (typeof item === 'bigint') return `${item}n`;
-    if (item instanceof Error) return `${item.name}: ${item.message}`;
-    if (item && typeof item === 'object') {
-      if (seen.has(item)) return '(seen)';
-      seen.add(item);
-      // Keys in order, so that equal objects look equal.
-      if (!Array.isArray(item)) return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)));
-    }
-    return item;
-  }) ?? String(value);
+  return JSON.stringify(readable(value, [])) ?? String(value);
+}
+
+// The value with what JSON lacks as text, and keys in order, so that equal objects look equal.
+function readable(item, ancestors) {
+  if (typeof item === 'bigint') return `${item}n`;
+  if (item instanceof Error) return `${item.name}: ${item.message}`;
+  if (!item || typeof item !== 'object') return item;
+  if (ancestors.includes(item)) return '(itself)';
+  if (typeof item.toJSON === 'function') return item.toJSON();
+  const inside = [...ancestors, item];
+  if (Array.isArray(item)) return item.map((element) => readable(element, inside));
+  const entries = Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, member]) => [key, readable(member, inside)]));
 }
 
 export function ok(condition, message) {

@@ -184,7 +184,7 @@ export const fetch = [
         JSON: [{ a: [null] }, { a: [null] }], RECORD_V2: [record, [['a', ''], ['b']]], STRING: ['ünï', 'ünï'],
       };
       for (const [type, [value, want]] of Object.entries(samples)) {
-        const datatype = t.datatypes[type.toLowerCase().replace('_', '')]();
+        const datatype = t.datatypeOf(type);
         await session.topicUpdate.set(`${branch}/${type}`, datatype, value, { specification: t.spec(type) });
         await t.topic(session, type, {}, `${branch}/${type}-empty`);
         const result = await session.fetchRequest().withValues(datatype).topicTypes([t.TopicType[type]]).fetch(`?${branch}/`);

@@ -151,7 +151,7 @@ export const patch = [
       await t.refused(apply(await t.topic(session, 'TIME_SERIES', { TIME_SERIES_EVENT_VALUE_TYPE: 'json' })), 500, 'time series');
       const path = await t.topic(session, 'JSON');
       await session.topicUpdate.set(path, json, {});
-      await t.refused(apply(path, t.diffusion.updateConstraints().noValue()), 9012, 'constraint');
+      await t.refused(apply(path, t.constraints.noValue()), 9012, 'constraint');
       await t.refused(apply(path, undefined, await t.connect()), t.diffusion.errors.ACCESS_DENIED.id, 'no permission');
       const broken = await t.topic(session, 'JSON');
       await session.topicUpdate.set(broken, json, json.readValue(Uint8Array.of(0xbf, 0x61)));
@@ -172,7 +172,7 @@ export const patch = [
       await session.topicUpdate.set(path, json, json.readValue(Uint8Array.of(0xa2, 0x61, 0x6b, 0xf9, 0x3c, 0x00, 0x61, 0x6e, 0x00)));
       await session.topicUpdate.applyJsonPatch(path, '[{"op":"replace","path":"/n","value":-9007199254740993},{"op":"add","path":"/d","value":1.5e3}]');
       const { IS } = t.diffusion.topicUpdate.UpdateConstraintOperator;
-      const constraint = t.diffusion.updateConstraints().jsonValue()
+      const constraint = t.constraints.jsonValue()
         .with('/n', '-9007199254740993', IS, t.datatypes.int64()).with('/d', 1500, IS, t.datatypes.double());
       await session.topicUpdate.set(path, json, {}, { constraint });
     },

@@ -48,7 +48,9 @@ export const properties = [
         t.equal(created, t.diffusion.topicUpdate.TopicCreationResult.CREATED, `${key}=${value}`);
         await session.topicUpdate.set(`${branch}/${n}`, t.datatypes.json(), document(-n - 1));
       }
-      await stream.await('value', { count: 2 * cases.length });
+      for (const [n] of cases.entries()) {
+        await stream.until((items) => items.filter(({ type, topic }) => type === 'value' && topic === `${branch}/${n}`).length === 2, `both values of ${cases[n].join('=')}`);
+      }
       t.equal(stream.of('value').map(({ value }) => value.n), cases.flatMap((_, n) => [n, -n - 1]), 'values');
     },
   },
@@ -161,9 +163,8 @@ export const properties = [
       t.equal(lateStream.types(), ['subscribe'], 'events of a later subscriber');
       const [fetched] = (await late.fetchRequest().withValues(json).withSizes().fetch(path)).results();
       t.equal([fetched.value() ?? null, fetched.valueSize()], [null, 0], 'value and size in a fetch');
-      const constraints = t.diffusion.updateConstraints();
-      await session.topicUpdate.set(path, json, document(3), { constraint: constraints.noValue() });
-      await t.refused(session.topicUpdate.set(path, json, document(4), { constraint: constraints.value(document(3)) }), 9012, 'value constraint');
+      await session.topicUpdate.set(path, json, document(3), { constraint: t.constraints.noValue() });
+      await t.refused(session.topicUpdate.set(path, json, document(4), { constraint: t.constraints.value(document(3)) }), 9012, 'value constraint');
     },
   },
   {
@@ -176,7 +177,7 @@ export const properties = [
       const session = await t.control();
       const samples = { STRING: 'x', INT64: 5, DOUBLE: 1.5, BINARY: Uint8Array.of(1, 2), RECORD_V2: records(t, ['a', 'b']) };
       for (const [type, value] of Object.entries(samples)) {
-        const datatype = t.datatypes[type.toLowerCase().replace('_', '')]();
+        const datatype = t.datatypeOf(type);
         const path = await t.topic(session, type, { DONT_RETAIN_VALUE: 'true' });
         const stream = t.watch(session, path, datatype);
         await session.select(path);

@@ -106,7 +106,7 @@ export const rangequeries = [
       t.equal(streamStructure.name, 'VALUE_EVENT_STREAM', 'structure');
       const record = t.datatypes.recordv2().valueBuilder().addRecord('a').build();
       for (const [name, value, want] of [['json', { a: 1 }, { a: 1 }], ['int64', 5, '5'], ['double', 0.5, 0.5], ['binary', Uint8Array.of(7), '07'], ['record_v2', record, [['a']]]]) {
-        const datatype = t.datatypes[name.replace('_', '')]();
+        const datatype = t.datatypeOf(name);
         const other = await t.topic(session, 'TIME_SERIES', { TIME_SERIES_EVENT_VALUE_TYPE: name });
         await session.timeseries.append(other, value, datatype);
         const result = await session.timeseries.rangeQuery().as(datatype).selectFrom(other);

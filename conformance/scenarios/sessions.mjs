@@ -10,7 +10,7 @@ async function subscribed(t, { port, proxy, session: options = {}, type = 'INT64
   const session = await t.connect({ port: proxy.port, reconnect: t.quick(), ...options });
   const events = t.events(session);
   const path = t.path();
-  const datatype = t.datatypes[type.toLowerCase()]();
+  const datatype = t.datatypeOf(type);
   await publisher.topics.add(path, t.TopicType[type]);
   const stream = t.watch(session, path, datatype);
   await session.select(path);

@@ -24,7 +24,7 @@ export const timeseries = [
       const record = t.datatypes.recordv2().valueBuilder().addRecord('a', 'b').build();
       const samples = { json: { a: [1] }, string: 'text', int64: '9223372036854775807', double: 0.1, binary: Uint8Array.of(0, 255), record_v2: record };
       for (const [name, value] of Object.entries(samples)) {
-        const datatype = t.datatypes[name.replace('_', '')]();
+        const datatype = t.datatypeOf(name);
         const path = await series(t, session, name);
         for (const sequence of [0, 1]) {
           const metadata = await session.timeseries.append(path, value, datatype);

@@ -41,7 +41,7 @@ export const topics = [
         t.equal(await session.topics.add(path, specification), { added: false, topic: path }, `${type} added again`);
         const datatype = type === 'TIME_SERIES'
           ? t.datatypes.timeseries(t.datatypes.json())
-          : t.datatypes[type.toLowerCase().replace('_', '')]();
+          : t.datatypeOf(type);
         const stream = t.watch(session, path, datatype);
         await session.select(path);
         t.equal((await stream.await('subscribe')).topicType, type, 'type in the subscription');

@@ -23,7 +23,7 @@ export const updates = [
         DOUBLE: [0.25, 0.25], BINARY: [Uint8Array.of(1, 255), '01ff'], RECORD_V2: [record, [['a', 'b']]],
       };
       for (const [type, [value, want]] of Object.entries(samples)) {
-        const datatype = t.datatypes[type.toLowerCase().replace('_', '')]();
+        const datatype = t.datatypeOf(type);
         const path = await t.topic(session, type);
         const stream = t.watch(session, path, datatype);
         await session.select(path);
@@ -107,8 +107,7 @@ export const updates = [
       const path = t.path();
       const stream = t.watch(session, path, t.datatypes.json());
       await session.select(path);
-      const constraints = t.diffusion.updateConstraints();
-      const options = { specification: t.spec('JSON'), constraint: constraints.value({ never: true }) };
+      const options = { specification: t.spec('JSON'), constraint: t.constraints.value({ never: true }) };
       await t.refused(session.topicUpdate.set(path, t.datatypes.json(), {}, options), code.CONSTRAINT, 'set');
       t.equal([stream.items.length, (await session.fetchRequest().fetch(path)).size()], [0, 0], 'events and topics');
     },
@@ -145,7 +144,7 @@ export const updates = [
       await session.topicUpdate.set(path, string, 'v');
       await session.topicUpdate.set(path, string, null);
       await session.topicUpdate.set(path, string, null);
-      await session.topicUpdate.set(path, string, 'w', { constraint: t.diffusion.updateConstraints().noValue() });
+      await session.topicUpdate.set(path, string, 'w', { constraint: t.constraints.noValue() });
       await stream.await('value', { count: 3 });
       t.equal(stream.of('value').map(({ value }) => value ?? null), ['v', null, 'w'], 'values');
       await t.rejects(Promise.resolve().then(() => session.topicUpdate.set(path, t.datatypes.binary(), null)), 'null to BINARY');

@@ -94,7 +94,7 @@ export const updatestreams = [
       const bytes = (n) => Uint8Array.from({ length: 300 }, (_, at) => (at === 150 ? n : at & 0xff));
       const makers = { JSON: document, STRING: (n) => `${'ä'.repeat(100)}${n}${'z'.repeat(100)}`, BINARY: bytes, RECORD_V2: record };
       for (const [type, make] of Object.entries(makers)) {
-        const datatype = t.datatypes[type.toLowerCase().replace('_', '')]();
+        const datatype = t.datatypeOf(type);
         const path = await t.topic(session, type);
         const values = t.watch(reader, path, datatype);
         const direct = t.watch(session, path, datatype);
@@ -127,7 +127,7 @@ export const updatestreams = [
       const { session, heard } = await t.overheard();
       const cases = [['INT64', [1, 2, 2, '9223372036854775807']], ['DOUBLE', [0.5, 0.5, -1]], ['JSON', [1, 2, 3].map(document)]];
       for (const [type, values] of cases) {
-        const datatype = t.datatypes[type.toLowerCase()]();
+        const datatype = t.datatypeOf(type);
         const path = await t.topic(session, type);
         const stream = session.topicUpdate.newUpdateStreamBuilder().suppressDeltas(true).build(path, datatype);
         for (const value of values) await stream.set(value);
@@ -149,7 +149,7 @@ export const updatestreams = [
       const string = t.datatypes.string();
       const builder = session.topicUpdate.newUpdateStreamBuilder();
       const path = t.path();
-      const noTopic = t.diffusion.updateConstraints().noTopic();
+      const noTopic = t.constraints.noTopic();
       t.equal(await builder.specification(t.spec('STRING')).constraint(noTopic).build(path, string).set('one'), results(t).CREATED, 'created');
       await t.refused(builder.build(path, string).set('two'), 9012, 'the same builder again');
       t.equal(await builder.reset().build(path, string).set('three'), results(t).EXISTS, 'after reset');
@@ -230,7 +230,7 @@ export const updatestreams = [
     async run(t) {
       const session = await t.control();
       for (const [type, values] of [['JSON', [document(1), document(1), document(2)]], ['INT64', [1, 1, 2]]]) {
-        const datatype = t.datatypes[type.toLowerCase()]();
+        const datatype = t.datatypeOf(type);
         const path = await t.topic(session, type);
         const log = t.watch(session, path, datatype);
         await session.select(path);

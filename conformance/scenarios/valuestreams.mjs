@@ -10,7 +10,7 @@ const SAMPLES = { JSON: { a: 1 }, STRING: 'text', INT64: 7, DOUBLE: 0.5 };
 async function plant(t, session) {
   const branch = t.path('types');
   for (const [type, value] of Object.entries(SAMPLES)) {
-    await session.topicUpdate.set(`${branch}/${type}`, t.datatypes[type.toLowerCase()](), value, { specification: t.spec(type) });
+    await session.topicUpdate.set(`${branch}/${type}`, t.datatypeOf(type), value, { specification: t.spec(type) });
   }
   return branch;
 }
