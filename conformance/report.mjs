@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { REPOSITORY, RESULTS, sdkVersion } from './harness/setup.mjs';
 import { scenarios, transportsIn } from './scenarios/index.mjs';
+import { TOPIC_SERVICES } from './topic-services.mjs';
 
 const DOCUMENT = path.join(REPOSITORY, 'docs/compatibility.md');
 
@@ -44,6 +45,26 @@ function table(results, group, columns, extra) {
   ];
 }
 
+// Each topic service, and the scenarios that prove it. One that failed anywhere is marked.
+function serviceTable(results) {
+  const mark = ({ id }) => {
+    const runs = results.filter((result) => result.id === id && result.sdk !== 'go');
+    if (runs.some(({ status }) => status === 'fail')) return `**\`${id}\` fails**`;
+    return runs.some(({ status }) => status === 'pass') ? `\`${id}\`` : `\`${id}\` (not run)`;
+  };
+  const proofs = (id) => scenarios.filter(({ services }) => services?.includes(id)).map(mark).join(', ');
+  return [
+    '## Topic services',
+    '',
+    'Every service of the topic features, with the call of the JavaScript SDK behind it and the tests that it answers and refuses as specified.',
+    '',
+    '| id | service | call | tests |',
+    '|---|---|---|---|',
+    ...TOPIC_SERVICES.map(({ id, name, call }) => `| ${id} | ${name} | ${call} | ${proofs(id) || 'not there'} |`),
+    '',
+  ];
+}
+
 async function render(results) {
   if (results.length === 0) throw new Error('no results: run "make conform"');
   const known = new Set(scenarios.map((scenario) => scenario.id));
@@ -61,6 +82,7 @@ async function render(results) {
     '',
     'A dash marks a combination that does not exist: under Node that SDK has no HTTP polling, and some scenarios are about one transport or one SDK only. Run one scenario with `node conformance/run.mjs --only ID`, or `go test ./conformance/gosdk -run Scenarios/ID` for the Go SDK.',
     '',
+    ...serviceTable(results),
     ...groups.flatMap((group) => table(results, group, columns, extra.filter((scenario) => scenario.group === group))),
   ].join('\n');
 }

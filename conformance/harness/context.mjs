@@ -99,6 +99,16 @@ export class Context {
     };
   }
 
+  // Changes the security store of a server of the scenario's own, as an administrator; change() is
+  // handed the script builder.
+  async govern(port, change) {
+    const { security } = await this.admin({ port });
+    await security.updateSecurityStore(change(security.securityScriptBuilder()).build()).catch((error) => {
+      if (error?.id === this.diffusion.errors.UNSUPPORTED.id) this.skip('needs the security store services');
+      throw error;
+    });
+  }
+
   // A session of the principal control through an inspector that listens. heard() returns the messages
   // so far, decoded (docs/inspector.md, --json), once all that the session was answered is among them.
   async overheard(options = {}) {

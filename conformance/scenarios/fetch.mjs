@@ -17,6 +17,40 @@ const names = (result, branch) => result.results().map((item) => item.path().sli
 
 export const fetch = [
   {
+    id: 'values.fetch',
+    group: GROUP,
+    title: 'fetch by path and by branch, with and without values, in path order, with ranges and limits',
+    services: [117],
+    transports: BOTH,
+    async run(t) {
+      const session = await t.control();
+      const branch = t.path('branch');
+      const string = t.datatypes.string();
+      for (const name of ['c', 'a/x', 'a', 'b']) {
+        await session.topicUpdate.set(`${branch}/${name}`, string, `value of ${name}`,
+          { specification: new t.TopicSpecification(t.TopicType.STRING) });
+      }
+      await session.topics.add(`${branch}/empty`, t.TopicType.STRING);
+      const names = (result) => result.results().map((item) => item.path().slice(branch.length + 1));
+      const all = await session.fetchRequest().fetch(`?${branch}//`);
+      t.equal(names(all), ['a', 'a/x', 'b', 'c', 'empty'], 'paths');
+      t.equal(all.hasMore(), false, 'has more');
+      const withValues = await session.fetchRequest().withValues(string).fetch(`?${branch}//`);
+      t.equal(withValues.results().map((item) => item.value() ?? null),
+        ['value of a', 'value of a/x', 'value of b', 'value of c', null], 'values');
+      const page = await session.fetchRequest().first(2).fetch(`?${branch}//`);
+      t.equal([names(page), page.hasMore()], [['a', 'a/x'], true], 'first two');
+      const next = await session.fetchRequest().after(`${branch}/a/x`).first(2).fetch(`?${branch}//`);
+      t.equal(names(next), ['b', 'c'], 'next two');
+      const last = await session.fetchRequest().last(1).fetch(`?${branch}//`);
+      t.equal(names(last), ['empty'], 'last one');
+      const range = await session.fetchRequest().from(`${branch}/a/x`).to(`${branch}/b`).fetch(`?${branch}//`);
+      t.equal(names(range), ['a/x', 'b'], 'range');
+      t.equal(names(await session.fetchRequest().fetch(`${branch}/b`)), ['b'], 'by path');
+      t.equal(names(await session.fetchRequest().fetch(`${branch}/nothing`)), [], 'no topic');
+    },
+  },
+  {
     id: 'fetch.order',
     group: GROUP,
     title: 'results come in path order: segment by segment, a topic before what is below it',

@@ -182,6 +182,34 @@ export const rangequeries = [
     },
   },
   {
+    id: 'time-series.query.edits',
+    group: GROUP,
+    title: 'forEdits: all edits, or the latest of each original; edit ranges; values as they were before an edit',
+    services: [84],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve();
+      const all = Object.keys(t.diffusion.PathPermission).filter((name) => name !== 'UNKNOWN_PATH_PERMISSION');
+      await t.govern(port, (script) => script.setDefaultPathPermissions('TOPIC_CONTROL', all));
+      const session = await t.control({ port });
+      const path = await edited(t, session);
+      const query = async (build) => {
+        const { events, streamStructure } = await build(session.timeseries.rangeQuery()).as(t.datatypes.string()).selectFrom(path);
+        return [streamStructure.name, events.map(({ value, sequence }) => `${sequence} ${value}`).join(', ')];
+      };
+      const [edits, values] = ['EDIT_EVENT_STREAM', 'VALUE_EVENT_STREAM'];
+      t.equal(await query((q) => q.forEdits()), [edits, '0 A, 1 B, 2 X, 3 Y'], 'all edits');
+      t.equal(await query((q) => q.forEdits().latestEdits()), [edits, '0 A, 1 B, 3 Y'], 'latest edits');
+      t.equal(await query((q) => q.forEdits().from(0).to(0)), [edits, '0 A, 2 X, 3 Y'], 'edits of the original 0');
+      t.equal(await query((q) => q.forEdits().allEdits().from(0).to(2)), [edits, '0 A, 1 B, 2 X'], 'an edit range');
+      t.equal(await query((q) => q.forEdits().latestEdits().to(2)), [edits, '0 A, 1 B, 2 X'], 'latest edits of an edit range');
+      t.equal(await query((q) => q.forEdits().limit(2)), [edits, '2 X, 3 Y'], 'limit');
+      t.equal(await query((q) => q.forValues().editRange().to(2)), [values, '2 X, 1 B'], 'values before the last edit');
+      t.equal(await query((q) => q.forValues().editRange().to(1)), [values, '0 A, 1 B'], 'values before all edits');
+      t.equal(await query((q) => q.forValues().from(1).editRange().from(1)), [values, '1 B'], 'view range and edit range');
+    },
+  },
+  {
     id: 'time-series.query.failures',
     group: GROUP,
     title: 'no topic 9000; a topic that is no time series 9001',

@@ -315,4 +315,22 @@ export const subscription = [
       await stream.await('subscribe', { count: 3 });
     },
   },
+  {
+    id: 'subscription.reason-authorization',
+    group: GROUP,
+    title: 'losing READ_TOPIC ends a subscription with AUTHORIZATION at once; gaining it brings it back',
+    services: [42, 87],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve();
+      const path = await t.topic(await t.control({ port }), 'STRING');
+      const session = await t.connect({ port });
+      const stream = t.watch(session, path, t.datatypes.string());
+      await session.select(path);
+      await t.govern(port, (script) => script.setPathPermissions('CLIENT', path, ['SELECT_TOPIC']));
+      t.equal((await stream.await('unsubscribe')).id, t.diffusion.topics.UnsubscribeReason.AUTHORIZATION.id, 'reason');
+      await t.govern(port, (script) => script.removePathPermissions('CLIENT', path));
+      await stream.await('subscribe', { count: 2 });
+    },
+  },
 ];

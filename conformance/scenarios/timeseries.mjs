@@ -174,6 +174,25 @@ export const timeseries = [
     },
   },
   {
+    id: 'time-series.edit-own',
+    group: GROUP,
+    title: 'EDIT_OWN_TIME_SERIES_EVENTS: own events may be edited, those of others not',
+    services: [100],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve();
+      const string = t.datatypes.string();
+      const control = await t.control({ port });
+      const client = await t.connect({ port, principal: 'client', credentials: 'password' });
+      const path = await series(t, control, 'string');
+      await t.govern(port, (script) => script.setPathPermissions('CLIENT', path, ['UPDATE_TOPIC', 'READ_TOPIC', 'EDIT_OWN_TIME_SERIES_EVENTS']));
+      await control.timeseries.append(path, 'theirs', string);
+      await client.timeseries.append(path, 'own', string);
+      t.equal(Number((await client.timeseries.edit(path, 1, 'edited', string)).sequence), 2, 'sequence');
+      await t.refused(client.timeseries.edit(path, 0, 'edited', string), t.diffusion.errors.ACCESS_DENIED.id, 'event of another');
+    },
+  },
+  {
     id: 'time-series.live',
     group: GROUP,
     title: 'subscribers get each event, originals and edits, with its metadata and the event before as the old value',

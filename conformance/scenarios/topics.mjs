@@ -27,6 +27,60 @@ const INVALID = [
 
 export const topics = [
   {
+    id: 'values.add-conflicts',
+    group: GROUP,
+    title: 'add again: exists; with another specification: EXISTS_MISMATCH; a bad path: INVALID_NAME',
+    services: [112],
+    transports: BOTH,
+    async run(t) {
+      const session = await t.control();
+      const path = t.path();
+      const { TopicAddFailReason } = t.diffusion.topics;
+      t.equal((await session.topics.add(path, t.TopicType.STRING)).added, true, 'added');
+      t.equal((await session.topics.add(path, t.TopicType.STRING)).added, false, 'added again');
+      const mismatch = await t.rejects(session.topics.add(path, t.TopicType.INT64), 'another type');
+      t.equal(mismatch?.id, TopicAddFailReason.EXISTS_MISMATCH.id, 'another type: reason');
+      const properties = new t.TopicSpecification(t.TopicType.STRING, { DONT_RETAIN_VALUE: 'true' });
+      const other = await t.rejects(session.topics.add(path, properties), 'other properties');
+      t.equal(other?.id, TopicAddFailReason.EXISTS_MISMATCH.id, 'other properties: reason');
+      const bad = await t.rejects(session.topics.add('a//b', t.TopicType.STRING), 'bad path');
+      t.equal(bad?.id, TopicAddFailReason.INVALID_NAME.id, 'bad path: reason');
+    },
+  },
+  {
+    id: 'values.remove-branch',
+    group: GROUP,
+    title: 'remove by descendant selector counts the topics; removing nothing is no error',
+    services: [83],
+    transports: BOTH,
+    async run(t) {
+      const session = await t.control();
+      const branch = t.path('branch');
+      for (const name of ['a', 'b', 'b/c']) await session.topics.add(`${branch}/${name}`, t.TopicType.STRING);
+      t.equal((await session.topics.remove(`?${branch}//`)).removedCount, 3, 'removed');
+      t.equal((await session.topics.remove(`?${branch}//`)).removedCount, 0, 'removed again');
+    },
+  },
+  {
+    id: 'values.permissions',
+    group: GROUP,
+    title: 'an anonymous session reads, and may neither add, update nor remove',
+    transports: BOTH,
+    async run(t) {
+      const owner = await t.control();
+      const anonymous = await t.connect();
+      const path = t.path();
+      const { TopicAddFailReason } = t.diffusion.topics;
+      const refused = await t.rejects(anonymous.topics.add(path, t.TopicType.STRING), 'add');
+      t.equal(refused?.id, TopicAddFailReason.PERMISSIONS_FAILURE.id, 'add: reason');
+      await owner.topicUpdate.set(path, t.datatypes.string(), 'kept', { specification: new t.TopicSpecification(t.TopicType.STRING) });
+      await t.rejects(anonymous.topicUpdate.set(path, t.datatypes.string(), 'changed'), 'set');
+      t.equal((await anonymous.topics.remove(path)).removedCount, 0, 'removed');
+      const fetched = await anonymous.fetchRequest().withValues(t.datatypes.string()).fetch(path);
+      t.equal(fetched.results().map((result) => result.value()), ['kept'], 'value');
+    },
+  },
+  {
     id: 'topics.add.types',
     group: GROUP,
     title: 'topics of all seven types: added, then there already; subscribers learn the type',

@@ -10,6 +10,24 @@ const results = (t) => t.diffusion.topicUpdate.TopicCreationResult;
 
 export const updates = [
   {
+    id: 'values.update-conflicts',
+    group: GROUP,
+    title: 'set without a topic, of another type, or with another specification is refused',
+    services: [118, 122],
+    transports: BOTH,
+    async run(t) {
+      const session = await t.control();
+      const path = t.path();
+      const json = t.datatypes.json();
+      await t.rejects(session.topicUpdate.set(path, json, { a: 1 }), 'no topic');
+      await session.topics.add(path, t.TopicType.STRING);
+      await t.rejects(session.topicUpdate.set(path, json, { a: 1 }), 'another type');
+      await t.rejects(session.topicUpdate.set(path, json, { a: 1 },
+        { specification: new t.TopicSpecification(t.TopicType.JSON) }), 'another specification');
+      await session.topicUpdate.set(path, t.datatypes.string(), 'fine');
+    },
+  },
+  {
     id: 'updates.set',
     group: GROUP,
     title: 'set updates a topic of each type; without a specification it resolves with nothing',

@@ -415,4 +415,21 @@ export const updatestreams = [
       await reader.topicUpdate.createUpdateStream(path, json).set(document(4));
     },
   },
+  {
+    id: 'updates.stream.permission-lost',
+    group: GROUP,
+    title: 'a stream whose session loses UPDATE_TOPIC is invalid or refused',
+    services: [127, 128],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve();
+      const session = await t.control({ port });
+      const path = await t.topic(session, 'INT64');
+      const stream = session.topicUpdate.createUpdateStream(path, t.datatypes.int64());
+      await stream.set(1);
+      await t.govern(port, (script) => script.setPathPermissions('TOPIC_CONTROL', path, ['SELECT_TOPIC', 'READ_TOPIC']));
+      const { id } = await t.rejects(stream.set(2), 'set');
+      t.ok([INVALID, t.diffusion.errors.ACCESS_DENIED.id].includes(id), `error ${id}`);
+    },
+  },
 ];

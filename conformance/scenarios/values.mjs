@@ -10,35 +10,39 @@ const TYPES = [
   { name: 'INT64', values: [0, -1, 2147483648, '9223372036854775807', '-9223372036854775808'] },
   { name: 'DOUBLE', values: [0.5, -1e300, 3, 5e-324, 0.1] },
   { name: 'BINARY', values: [[0], [1, 2, 255], [], new Array(300).fill(7), [9]] },
+  { name: 'RECORD_V2', values: [[['a', 'b']], [['a', ''], ['c']], [], [['']], [['x'.repeat(300)], ['', 'y']]] },
 ];
 
 // How a value is handed to the SDK, and what comes back in comparable form.
-const given = (type, value) => (type.name === 'BINARY' ? Uint8Array.from(value) : value);
+const given = (t, type, value) => {
+  if (type.name === 'BINARY') return Uint8Array.from(value);
+  if (type.name !== 'RECORD_V2') return value;
+  const builder = t.datatypes.recordv2().valueBuilder();
+  for (const record of value) builder.addRecord(record);
+  return builder.build();
+};
 const comparable = (type, value) => {
   if (type.name === 'INT64') return String(value);
   if (type.name === 'BINARY') return value.map((byte) => byte.toString(16).padStart(2, '0')).join('');
   return value;
 };
 
-const datatypeOf = (t, type) => t.datatypes[type.name.toLowerCase()]();
-
-const specificationOf = (t, type) => new t.TopicSpecification(t.TopicType[type.name]);
-
 const perType = TYPES.flatMap((type) => [
   {
-    id: `values.${type.name.toLowerCase()}.stream`,
+    id: `values.${type.name.toLowerCase().replace('_', '')}.stream`,
     group: GROUP,
     title: `${type.name}: add, subscribe, set; old and new value of each event; remove`,
+    services: [87, 42, 118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
       const path = t.path();
-      const datatype = datatypeOf(t, type);
+      const datatype = t.datatypeOf(type.name);
       t.equal(await session.topics.add(path, t.TopicType[type.name]), { added: true, topic: path }, 'add');
       const stream = t.watch(session, path, datatype);
       await session.select(path);
       t.equal((await stream.await('subscribe')).topic, path, 'subscribed topic');
-      for (const value of type.values) await session.topicUpdate.set(path, datatype, given(type, value));
+      for (const value of type.values) await session.topicUpdate.set(path, datatype, given(t, type, value));
       await stream.await('value', { count: type.values.length });
       const want = type.values.map((value) => comparable(type, value));
       t.equal(stream.of('value').map((event) => event.value), want, 'new values');
@@ -48,18 +52,19 @@ const perType = TYPES.flatMap((type) => [
     },
   },
   {
-    id: `values.${type.name.toLowerCase()}.add-and-set`,
+    id: `values.${type.name.toLowerCase().replace('_', '')}.add-and-set`,
     group: GROUP,
     title: `${type.name}: set with a specification creates or updates; value on subscribe; fetch`,
+    services: [122],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
       const reader = await t.connect();
       const path = t.path();
-      const datatype = datatypeOf(t, type);
-      const options = { specification: specificationOf(t, type) };
-      const created = await session.topicUpdate.set(path, datatype, given(type, type.values[0]), options);
-      const updated = await session.topicUpdate.set(path, datatype, given(type, type.values[1]), options);
+      const datatype = t.datatypeOf(type.name);
+      const options = { specification: t.spec(type.name) };
+      const created = await session.topicUpdate.set(path, datatype, given(t, type, type.values[0]), options);
+      const updated = await session.topicUpdate.set(path, datatype, given(t, type, type.values[1]), options);
       t.ok(t.show(created) !== t.show(updated), `created ${t.show(created)}, then updated ${t.show(updated)}`);
       const stream = t.watch(reader, path, datatype);
       await reader.select(path);
@@ -74,19 +79,20 @@ const perType = TYPES.flatMap((type) => [
     },
   },
   {
-    id: `values.${type.name.toLowerCase()}.equal-update`,
+    id: `values.${type.name.toLowerCase().replace('_', '')}.equal-update`,
     group: GROUP,
     title: `${type.name}: an update that changes nothing publishes nothing`,
+    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
       const path = t.path();
-      const datatype = datatypeOf(t, type);
+      const datatype = t.datatypeOf(type.name);
       await session.topics.add(path, t.TopicType[type.name]);
       const stream = t.watch(session, path, datatype);
       await session.select(path);
       const [a, b] = type.values;
-      for (const value of [a, a, a, b]) await session.topicUpdate.set(path, datatype, given(type, value));
+      for (const value of [a, a, a, b]) await session.topicUpdate.set(path, datatype, given(t, type, value));
       await stream.until((items) => t.show(items.at(-1).value) === t.show(comparable(type, b)), 'the last value');
       t.equal(stream.of('value').map((event) => event.value), [a, b].map((value) => comparable(type, value)), 'values');
     },
@@ -101,13 +107,14 @@ export const values = [
     id: 'values.null',
     group: GROUP,
     title: 'null clears STRING, INT64 and DOUBLE topics; later subscribers get no value',
+    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
       const reader = await t.connect();
       for (const type of nullable) {
         const path = t.path();
-        const datatype = datatypeOf(t, type);
+        const datatype = t.datatypeOf(type.name);
         await session.topics.add(path, t.TopicType[type.name]);
         const stream = t.watch(session, path, datatype);
         await session.select(path);
@@ -195,13 +202,13 @@ export const values = [
       for (const { type, next } of cases) {
         const path = t.path();
         await session.topics.add(path, t.TopicType[type.name]);
-        const stream = t.watch(session, path, datatypeOf(t, type));
+        const stream = t.watch(session, path, t.datatypeOf(type.name));
         await session.select(path);
         const sent = [];
         for (let n = 0; n < 40; n++) {
           const value = next(n);
           sent.push(comparable(type, value));
-          await session.topicUpdate.set(path, datatypeOf(t, type), given(type, value));
+          await session.topicUpdate.set(path, t.datatypeOf(type.name), given(t, type, value));
         }
         await stream.await('value', { count: sent.length });
         const got = stream.of('value').map((event) => event.value);
@@ -213,6 +220,7 @@ export const values = [
     id: 'values.large',
     group: GROUP,
     title: 'a value of one megabyte goes up and down',
+    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -231,6 +239,7 @@ export const values = [
     id: 'values.select-branch',
     group: GROUP,
     title: 'select and unsubscribe by path and by descendant selector; topics added later join',
+    services: [3, 4],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -320,108 +329,6 @@ export const values = [
       await counts.await('value');
       t.equal(texts.types(), ['subscribe', 'value', 'unsubscribe'], 'events of the text stream');
       t.equal(counts.of('value').map((event) => event.value), ['5'], 'counts');
-    },
-  },
-  {
-    id: 'values.remove-branch',
-    group: GROUP,
-    title: 'remove by descendant selector counts the topics; removing nothing is no error',
-    transports: BOTH,
-    async run(t) {
-      const session = await t.control();
-      const branch = t.path('branch');
-      for (const name of ['a', 'b', 'b/c']) await session.topics.add(`${branch}/${name}`, t.TopicType.STRING);
-      t.equal((await session.topics.remove(`?${branch}//`)).removedCount, 3, 'removed');
-      t.equal((await session.topics.remove(`?${branch}//`)).removedCount, 0, 'removed again');
-    },
-  },
-  {
-    id: 'values.add-conflicts',
-    group: GROUP,
-    title: 'add again: exists; with another specification: EXISTS_MISMATCH; a bad path: INVALID_NAME',
-    transports: BOTH,
-    async run(t) {
-      const session = await t.control();
-      const path = t.path();
-      const { TopicAddFailReason } = t.diffusion.topics;
-      t.equal((await session.topics.add(path, t.TopicType.STRING)).added, true, 'added');
-      t.equal((await session.topics.add(path, t.TopicType.STRING)).added, false, 'added again');
-      const mismatch = await t.rejects(session.topics.add(path, t.TopicType.INT64), 'another type');
-      t.equal(mismatch?.id, TopicAddFailReason.EXISTS_MISMATCH.id, 'another type: reason');
-      const properties = new t.TopicSpecification(t.TopicType.STRING, { DONT_RETAIN_VALUE: 'true' });
-      const other = await t.rejects(session.topics.add(path, properties), 'other properties');
-      t.equal(other?.id, TopicAddFailReason.EXISTS_MISMATCH.id, 'other properties: reason');
-      const bad = await t.rejects(session.topics.add('a//b', t.TopicType.STRING), 'bad path');
-      t.equal(bad?.id, TopicAddFailReason.INVALID_NAME.id, 'bad path: reason');
-    },
-  },
-  {
-    id: 'values.update-conflicts',
-    group: GROUP,
-    title: 'set without a topic, of another type, or with another specification is refused',
-    transports: BOTH,
-    async run(t) {
-      const session = await t.control();
-      const path = t.path();
-      const json = t.datatypes.json();
-      await t.rejects(session.topicUpdate.set(path, json, { a: 1 }), 'no topic');
-      await session.topics.add(path, t.TopicType.STRING);
-      await t.rejects(session.topicUpdate.set(path, json, { a: 1 }), 'another type');
-      await t.rejects(session.topicUpdate.set(path, json, { a: 1 },
-        { specification: new t.TopicSpecification(t.TopicType.JSON) }), 'another specification');
-      await session.topicUpdate.set(path, t.datatypes.string(), 'fine');
-    },
-  },
-  {
-    id: 'values.permissions',
-    group: GROUP,
-    title: 'an anonymous session reads, and may neither add, update nor remove',
-    transports: BOTH,
-    async run(t) {
-      const owner = await t.control();
-      const anonymous = await t.connect();
-      const path = t.path();
-      const { TopicAddFailReason } = t.diffusion.topics;
-      const refused = await t.rejects(anonymous.topics.add(path, t.TopicType.STRING), 'add');
-      t.equal(refused?.id, TopicAddFailReason.PERMISSIONS_FAILURE.id, 'add: reason');
-      await owner.topicUpdate.set(path, t.datatypes.string(), 'kept', { specification: new t.TopicSpecification(t.TopicType.STRING) });
-      await t.rejects(anonymous.topicUpdate.set(path, t.datatypes.string(), 'changed'), 'set');
-      t.equal((await anonymous.topics.remove(path)).removedCount, 0, 'removed');
-      const fetched = await anonymous.fetchRequest().withValues(t.datatypes.string()).fetch(path);
-      t.equal(fetched.results().map((result) => result.value()), ['kept'], 'value');
-    },
-  },
-  {
-    id: 'values.fetch',
-    group: GROUP,
-    title: 'fetch by path and by branch, with and without values, in path order, with ranges and limits',
-    transports: BOTH,
-    async run(t) {
-      const session = await t.control();
-      const branch = t.path('branch');
-      const string = t.datatypes.string();
-      for (const name of ['c', 'a/x', 'a', 'b']) {
-        await session.topicUpdate.set(`${branch}/${name}`, string, `value of ${name}`,
-          { specification: new t.TopicSpecification(t.TopicType.STRING) });
-      }
-      await session.topics.add(`${branch}/empty`, t.TopicType.STRING);
-      const names = (result) => result.results().map((item) => item.path().slice(branch.length + 1));
-      const all = await session.fetchRequest().fetch(`?${branch}//`);
-      t.equal(names(all), ['a', 'a/x', 'b', 'c', 'empty'], 'paths');
-      t.equal(all.hasMore(), false, 'has more');
-      const withValues = await session.fetchRequest().withValues(string).fetch(`?${branch}//`);
-      t.equal(withValues.results().map((item) => item.value() ?? null),
-        ['value of a', 'value of a/x', 'value of b', 'value of c', null], 'values');
-      const page = await session.fetchRequest().first(2).fetch(`?${branch}//`);
-      t.equal([names(page), page.hasMore()], [['a', 'a/x'], true], 'first two');
-      const next = await session.fetchRequest().after(`${branch}/a/x`).first(2).fetch(`?${branch}//`);
-      t.equal(names(next), ['b', 'c'], 'next two');
-      const last = await session.fetchRequest().last(1).fetch(`?${branch}//`);
-      t.equal(names(last), ['empty'], 'last one');
-      const range = await session.fetchRequest().from(`${branch}/a/x`).to(`${branch}/b`).fetch(`?${branch}//`);
-      t.equal(names(range), ['a/x', 'b'], 'range');
-      t.equal(names(await session.fetchRequest().fetch(`${branch}/b`)), ['b'], 'by path');
-      t.equal(names(await session.fetchRequest().fetch(`${branch}/nothing`)), [], 'no topic');
     },
   },
   {
