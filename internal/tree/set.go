@@ -139,8 +139,12 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 			if err != nil {
 				return 0, nil, err
 			}
+			kept := n.keepBorn(c.value)
 			if t.insert(n) == nil {
 				t.announce(n)
+				if kept {
+					n.forgetBorn()
+				}
 				return service.TopicCreated, s, nil
 			}
 			continue
@@ -177,6 +181,27 @@ func (t *Tree) announce(n *Topic) {
 		}
 	})
 	t.notifyAdded(n)
+}
+
+// keepBorn keeps the value that a topic is created with for those to whom it is
+// announced, where subscriptions would not start with it: the set follows the
+// addition (23 section 2). It reports whether it did. Nobody else has the topic yet.
+func (t *Topic) keepBorn(value []byte) bool {
+	u := t.latest.Load()
+	if updates, _ := t.initial(); u == nil || len(updates) > 0 {
+		return false
+	}
+	if u.full == nil { // not retained
+		u = newUpdate(t, value)
+	}
+	t.born = u
+	return true
+}
+
+func (t *Topic) forgetBorn() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.born = nil
 }
 
 // null is the value that clears a topic of a type that has one (10 section 10.8).

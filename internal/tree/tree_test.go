@@ -304,9 +304,43 @@ func TestNoRetainedValue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := p.values["a"]; !bytes.Equal(got, []byte{1}) {
+		t.Errorf("a subscriber holds %x", got)
+	}
 	expect(t, p, "equal values are published", "sub a", "update a")
+	late := newPicture(t)
+	_ = subscribe(tr, NewClient(late), sel(t, ">a"), "")
+	if got := late.values["a"]; got != nil {
+		t.Errorf("a later subscriber holds %x", got)
+	}
 	if n := tr.Get("a"); n.Specification().Properties[topic.DontRetainValue] != "true" {
 		t.Errorf("specification is %v", n.Specification())
+	}
+}
+
+// TestBornWithValue checks that those who wait for a topic see the value that it
+// is created with, also where subscriptions do not start with a value.
+func TestBornWithValue(t *testing.T) {
+	for name, spec := range map[string]topic.Specification{
+		"retained":     text,
+		"not retained": {Type: topic.String, Properties: map[string]string{topic.DontRetainValue: "true"}},
+		"time series": {Type: topic.TimeSeries, Properties: map[string]string{
+			topic.TimeSeriesEventValueType: "string", topic.PublishValuesOnly: "true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr, p := New(Config{}), newPicture(t)
+			_ = subscribe(tr, NewClient(p), sel(t, ">a"), "")
+			if _, err := addAndSet(tr, "a", spec, str("born"), &service.Constraint{}); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, p, "the value comes with the subscription", "sub a")
+			if !bytes.HasSuffix(p.values["a"], str("born")) {
+				t.Errorf("a subscriber holds %x", p.values["a"])
+			}
+			if n := tr.Get("a"); n.born != nil {
+				t.Error("the topic keeps its first value")
+			}
+		})
 	}
 }
 
