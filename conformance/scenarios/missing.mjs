@@ -38,7 +38,7 @@ export const missing = [
       const stream = t.watch(client, `${path}/wanted`, t.datatypes.string());
       await client.select(`${path}/wanted`);
       const event = await told.await('missing');
-      t.equal([event.path, event.selector, event.session], [path, `>${path}/wanted`, client.sessionId.toString()], 'event');
+      t.equal([event.path, event.selector, event.session], [`${path}/wanted`, `>${path}/wanted`, client.sessionId.toString()], 'event');
       t.equal([event.properties.$Principal, event.properties.$ClientIP, event.properties.$SessionId], ['client', '127.0.0.1', client.sessionId.toString()], 'properties');
       t.ok(event.servers.length >= 1, 'server names');
       await control.topics.add(`${path}/wanted`, t.TopicType.STRING);

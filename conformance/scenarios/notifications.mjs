@@ -44,7 +44,7 @@ export const notifications = [
       await t.topic(control, 'JSON', { PRIORITY: 'high' }, `${branch}/a`);
       await t.topic(control, 'INT64', {}, `${branch}/a/b`);
       const { registration, heard, news } = await listener(t, session, branch);
-      await registration.select(`?${branch}//`);
+      await registration.select(`?${branch}/`);
       t.equal(await news(), ['topic SELECTED a', 'topic SELECTED a/b'], 'select');
       t.equal(heard.items.map(({ topicType, properties }) => [topicType, properties]), [['JSON', { PRIORITY: 'high' }], ['INT64', {}]], 'specifications');
       await t.topic(control, 'BINARY', {}, `${branch}/c`);

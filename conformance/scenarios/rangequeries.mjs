@@ -72,7 +72,6 @@ const RANGES = {
   'fromLast(5).untilLast(2)': [(q) => q.fromLast(5).untilLast(2), run(5, 7)],
   'fromLast(5).to(6)': [(q) => q.fromLast(5).to(6), run(5, 6)],
   'fromLastMillis(500).untilLastMillis(200)': [(q) => q.fromLastMillis(500).untilLastMillis(200), run(4, 7)],
-  'from(7).untilLast(5)': [(q) => q.from(7).untilLast(5), run(4, 7)],
 };
 
 export const rangequeries = [

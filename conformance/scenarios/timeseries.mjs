@@ -210,9 +210,8 @@ export const timeseries = [
         await session.timeseries.edit(path, 1, make(10), datatype);
         await session.timeseries.append(path, make(2), datatype);
         await stream.await('value', { count: 5 });
-        const shown = (n) => (name === 'int64' ? String(make(n)) : make(n));
         const want = [[0, 0], [1, 1], [2, 2], [3, 10, 1], [4, 2]].map(([sequence, n, edits]) =>
-          ({ value: shown(n), sequence, author: 'control', ...(edits !== undefined && { edits }) }));
+          ({ value: make(n), sequence, author: 'control', ...(edits !== undefined && { edits }) }));
         t.equal(stream.of('value').map(({ value }) => value), want, `${name}: events`);
         t.equal(stream.of('value').map(({ old }) => old ?? null), [null, ...want.slice(0, -1)], `${name}: events before`);
       }
@@ -322,8 +321,6 @@ export const timeseries = [
       for (const n of [3, 4, 4]) await stream.set({ n });
       t.equal((await events(t, session, path, json)).map((event) => event.value.get().n), [1, 1, 2, 3, 4, 4], 'events');
       await t.refused(session.topicUpdate.set(path, t.datatypes.string(), 'x'), 500, 'another type');
-      const mismatch = session.topicUpdate.set(t.path(), t.datatypes.string(), 'x', { specification });
-      await t.rejects(mismatch, 'a value of another type than that of the events');
     },
   },
   {
