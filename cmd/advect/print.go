@@ -59,8 +59,6 @@ func plainText(v datatype.Value) string {
 		return strconv.FormatFloat(float64(v), 'g', -1, 64)
 	case fmt.Stringer: // JSON and RecordV2 are JSON text
 		return v.String()
-	case datatype.RecordV2:
-		return v.String()
 	}
 	return string(v.Bytes())
 }
