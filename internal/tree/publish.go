@@ -43,7 +43,6 @@ func (t *Topic) publish(u *Update, d []byte) {
 	old := t.latest.Load()
 	if old != nil {
 		u.version = old.version + 1
-		t.born = nil
 	}
 	if t.spec.deltas && len(t.subscriptions) > 0 && old != nil && old.retained && u.retained {
 		if d != nil {

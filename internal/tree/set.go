@@ -134,17 +134,11 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 			if err := t.satisfied(c.constraint, path, nil); err != nil {
 				return 0, nil, err
 			}
-			n = t.newTopic(path, sp, by)
-			s, err := n.change(t, by, c)
+			s, created, err := t.create(by, path, sp, c)
 			if err != nil {
 				return 0, nil, err
 			}
-			kept := n.keepBorn(c.value)
-			if t.insert(n) == nil {
-				t.announce(n)
-				if kept {
-					n.forgetBorn()
-				}
+			if created {
 				return service.TopicCreated, s, nil
 			}
 			continue
@@ -158,6 +152,32 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 		n.mu.Unlock()
 		return service.TopicExists, s, err
 	}
+}
+
+// create makes the change of a request to a new topic, unless there is one by now.
+func (t *Tree) create(by *Author, path string, sp *specification, c change) (s *UpdateStream, created bool, err error) {
+	n := t.newTopic(path, sp, by)
+	if sp.startsWithValue() {
+		if s, err = n.change(t, by, c); err != nil || t.insert(n) != nil {
+			return nil, false, err
+		}
+		t.announce(n)
+		return s, true, nil
+	}
+	// Those who wait for the topic get the value only if it comes after them.
+	if c.value != nil {
+		if err := sp.accept(path, c.value); err != nil {
+			return nil, false, err
+		}
+	}
+	if t.insert(n) != nil {
+		return nil, false, nil
+	}
+	t.announce(n)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, err = n.change(t, by, c)
+	return s, true, err
 }
 
 // join makes the change of a request that would have created a topic which
@@ -181,27 +201,6 @@ func (t *Tree) announce(n *Topic) {
 		}
 	})
 	t.notifyAdded(n)
-}
-
-// keepBorn keeps the value that a topic is created with for those to whom it is
-// announced, where subscriptions would not start with it: the set follows the
-// addition (23 section 2). It reports whether it did. Nobody else has the topic yet.
-func (t *Topic) keepBorn(value []byte) bool {
-	u := t.latest.Load()
-	if updates, _ := t.initial(); u == nil || len(updates) > 0 {
-		return false
-	}
-	if u.full == nil { // not retained
-		u = newUpdate(t, value)
-	}
-	t.born = u
-	return true
-}
-
-func (t *Topic) forgetBorn() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.born = nil
 }
 
 // null is the value that clears a topic of a type that has one (10 section 10.8).

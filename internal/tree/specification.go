@@ -93,6 +93,16 @@ func (s *specification) collapses() bool {
 	return s.Type != topic.TimeSeries && s.conflation != outbox.Never
 }
 
+// startsWithValue reports whether subscriptions to a topic that has a value start
+// with one.
+func (s *specification) startsWithValue() bool {
+	if s.Type != topic.TimeSeries {
+		return s.retains
+	}
+	r, latest := s.SubscriptionRange()
+	return latest || r.Limit > 0
+}
+
 // check checks a value against what the topic takes (10 section 10.13).
 func (s *specification) check(value []byte) error {
 	t := datatype.Type(s.valueType)

@@ -22,7 +22,6 @@ type Topic struct {
 	removed       bool                   // guarded by mu
 	announced     uint64                 // how many selections of listeners were there when they were told; guarded by mu
 	latest        atomic.Pointer[Update] // written under mu; nil before the first value
-	born          *Update                // of a topic that is being announced: see keepBorn; guarded by mu
 	subscriptions []*Subscription        // guarded by mu
 	stream        *UpdateStream          // the valid one, if any; guarded by mu
 	series        *timeseries.Series     // of a time series; guarded by mu
@@ -120,8 +119,6 @@ func (t *Topic) initial() (updates []*Update, held uint64) {
 	switch {
 	case latest == nil:
 		return nil, 0
-	case t.born != nil:
-		return []*Update{t.born}, latest.version
 	case t.series != nil:
 		return t.recent(latest)
 	case latest.retained:
