@@ -88,7 +88,7 @@ export class Server {
     const server = new Server();
     server.ownsDataDir = !dataDir;
     server.dataDir = dataDir ?? (await mkdtemp(path.join(tmpdir(), 'advect-conformance-')));
-    server.process = new Process(binary, ['serve', '--listen', listen, '--data-dir', server.dataDir, ...args]);
+    server.process = new Process(binary, ['serve', '--listen', listen, '--data-dir', server.dataDir, '--removal-interval', '200ms', ...args]);
     const listeners = args.includes('--tls-listen') ? 2 : 1;
     try {
       await server.process.line(/^advect: ready url=wss?:/);
