@@ -50,7 +50,8 @@ function serviceTable(results) {
   const mark = ({ id }) => {
     const runs = results.filter((result) => result.id === id && result.sdk !== 'go');
     if (runs.some(({ status }) => status === 'fail')) return `**\`${id}\` fails**`;
-    return runs.some(({ status }) => status === 'pass') ? `\`${id}\`` : `\`${id}\` (not run)`;
+    if (runs.some(({ status }) => status === 'pass')) return `\`${id}\``;
+    return `\`${id}\` (${runs.length > 0 ? 'skipped' : 'not run'})`;
   };
   const proofs = (id) => scenarios.filter(({ services }) => services?.includes(id)).map(mark).join(', ');
   return [

@@ -234,6 +234,40 @@ export const fetch = [
     },
   },
   {
+    id: 'fetch.time-series',
+    group: GROUP,
+    title: 'the value of a time series is its newest event, edits among them',
+    services: [117],
+    transports: ONE,
+    async run(t) {
+      const session = await t.control();
+      const string = t.datatypes.string();
+      const path = await t.topic(session, 'TIME_SERIES', { TIME_SERIES_EVENT_VALUE_TYPE: 'string' });
+      const newest = async () => {
+        const [item] = (await session.fetchRequest().withValues(t.datatypes.any()).fetch(path)).results();
+        const event = item.value();
+        return event && [Number(event.sequence), event.author, event.isEditEvent, Number(event.originalEvent.sequence)];
+      };
+      t.equal(await newest() ?? null, null, 'without events');
+      for (const value of ['A', 'B']) await session.timeseries.append(path, value, string);
+      t.equal(await newest(), [1, 'control', false, 1], 'after two events');
+      await session.timeseries.edit(path, 0, 'X', string);
+      t.equal(await newest(), [2, 'control', true, 0], 'after an edit');
+    },
+  },
+  {
+    id: 'fetch.unpublished',
+    group: GROUP,
+    title: 'withUnpublishedDelayedTopics changes nothing where no view delays topics',
+    services: [117],
+    transports: ONE,
+    async run(t) {
+      const session = await t.control();
+      const branch = await plant(t, session, TREE);
+      t.equal(names(await session.fetchRequest().withUnpublishedDelayedTopics().fetch(`?${branch}/`), branch), TREE, 'paths');
+    },
+  },
+  {
     id: 'fetch.properties',
     group: GROUP,
     title: 'withProperties tells the properties of each topic; without, only the type',

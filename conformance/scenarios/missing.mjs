@@ -5,13 +5,16 @@ const BOTH = ['ws', 'polling'];
 const ONE = ['ws'];
 
 // Registers a handler, and returns a record of what it is told: {type, path, selector, sessionID, properties, servers}.
-async function handler(t, session, path) {
+async function handler(t, session, path, act = () => {}) {
   const told = t.record(`handler of ${path}`);
   let deregister;
   await session.topics.addMissingTopicHandler(path, {
-    onMissingTopic: ({ path: at, selector, sessionID, sessionProperties, serverNames }) => told.push({
-      type: 'missing', path: at, selector: selector.expression ?? String(selector), session: sessionID.toString(), properties: sessionProperties, servers: serverNames,
-    }),
+    onMissingTopic: ({ path: at, selector, sessionID, sessionProperties, serverNames }) => {
+      told.push({
+        type: 'missing', path: at, selector: selector.expression ?? String(selector), session: sessionID.toString(), properties: sessionProperties, servers: serverNames,
+      });
+      act();
+    },
     onRegister: (at, end) => {
       deregister = end;
       told.push({ type: 'register', path: at });
@@ -149,6 +152,26 @@ export const missing = [
       const third = await handler(t, control, path);
       await client.select(`${path}/b`);
       await third.told.await('missing');
+    },
+  },
+  {
+    id: 'missing.handler-throws',
+    group: GROUP,
+    title: 'a handler that throws is deregistered by the client; the session goes on, and the path is free',
+    services: [21],
+    transports: ONE,
+    async run(t) {
+      const control = await t.control();
+      const client = await t.connect();
+      const path = t.path('branch');
+      const { told } = await handler(t, control, path, () => { throw new Error('on purpose'); });
+      await client.select(`${path}/a`);
+      await told.await('missing');
+      await control.pingServer();
+      const next = await handler(t, await t.control(), path);
+      await client.select(`${path}/b`);
+      await next.told.await('missing');
+      t.equal(told.of('missing').length, 1, 'events of the first handler');
     },
   },
   {

@@ -27,7 +27,6 @@ export const properties = [
     id: 'properties.accepted',
     group: GROUP,
     title: 'every property with every value that it may have is accepted and does not get into the way of values',
-    services: [112],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -58,7 +57,6 @@ export const properties = [
     id: 'properties.validate-values',
     group: GROUP,
     title: 'VALIDATE_VALUES: bytes that are no JSON are refused and the value stays; without it they are taken',
-    services: [118, 122],
     transports: ONE,
     async run(t) {
       const session = await t.control();
@@ -83,7 +81,6 @@ export const properties = [
     id: 'properties.schema',
     group: GROUP,
     title: 'SCHEMA with VALIDATE_VALUES: records that do not conform are refused; without VALIDATE_VALUES all are taken',
-    services: [118],
     transports: ONE,
     async run(t) {
       const session = await t.control();
@@ -106,7 +103,6 @@ export const properties = [
     id: 'properties.schema-of-the-sdk',
     group: GROUP,
     title: 'a schema made by the builder of the SDK is accepted, and its model reads the value',
-    services: [112],
     transports: ONE,
     async run(t) {
       const session = await t.control();
@@ -126,7 +122,6 @@ export const properties = [
     id: 'properties.publish-values-only',
     group: GROUP,
     title: 'PUBLISH_VALUES_ONLY: whole values come down, where other topics send deltas; an equal value sends nothing',
-    services: [118],
     transports: ONE,
     async run(t) {
       const { session, heard } = await t.overheard();
@@ -145,7 +140,6 @@ export const properties = [
     id: 'properties.dont-retain-value',
     group: GROUP,
     title: 'DONT_RETAIN_VALUE: values pass to subscribers, equal ones too, and are gone: none on subscribe, in a fetch, for constraints',
-    services: [118],
     transports: ONE,
     async run(t) {
       const { session, heard } = await t.overheard();
@@ -165,13 +159,13 @@ export const properties = [
       t.equal([fetched.value() ?? null, fetched.valueSize()], [null, 0], 'value and size in a fetch');
       await session.topicUpdate.set(path, json, document(3), { constraint: t.constraints.noValue() });
       await t.refused(session.topicUpdate.set(path, json, document(4), { constraint: t.constraints.value(document(3)) }), 9012, 'value constraint');
+      t.equal((await session.topicUpdate.applyJsonPatch(path, [{ op: 'add', path: '/x', value: 1 }])).failedOperation, 0, 'operation of a patch that fails');
     },
   },
   {
     id: 'properties.dont-retain-value-types',
     group: GROUP,
     title: 'DONT_RETAIN_VALUE with every type',
-    services: [118],
     transports: ONE,
     async run(t) {
       const session = await t.control();
@@ -192,7 +186,6 @@ export const properties = [
     id: 'properties.compression',
     group: GROUP,
     title: 'large values come right at every level of COMPRESSION',
-    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -212,7 +205,6 @@ export const properties = [
     id: 'properties.owner',
     group: GROUP,
     title: 'OWNER: that principal may update and remove the topic without a role that allows it; nobody else may',
-    services: [118, 83, 126],
     transports: BOTH,
     async run(t) {
       const control = await t.control();

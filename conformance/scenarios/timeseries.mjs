@@ -226,11 +226,15 @@ export const timeseries = [
     async run(t) {
       const session = await t.control();
       const path = await series(t, session, 'int64');
-      const streams = { int64: t.watch(session, path, t.datatypes.timeseries(t.datatypes.int64())), string: t.watch(session, path, t.datatypes.timeseries(t.datatypes.string())), topic: t.watch(session, path, t.datatypes.string()) };
+      const { timeseries: events, int64, json, string } = t.datatypes;
+      const watch = (datatype) => t.watch(session, path, datatype);
+      const streams = { events: watch(events(int64())), values: watch(int64()), json: watch(json()), other: watch(string()), otherEvents: watch(events(string())) };
       await session.select(path);
-      await session.timeseries.append(path, 7, t.datatypes.int64());
-      await streams.int64.await('value');
-      t.equal([streams.string.items, streams.topic.items], [[], []], 'events of streams of another type');
+      for (const n of [7, 8]) await session.timeseries.append(path, n, int64());
+      await streams.events.await('value', { count: 2 });
+      t.equal(streams.values.of('value').map(({ value }) => value), ['7', '8'], 'values of the int64 stream');
+      t.equal(streams.json.of('value').map(({ value }) => Number(value)), [7, 8], 'values of the JSON stream');
+      t.equal([streams.other.items, streams.otherEvents.items], [[], []], 'streams of another type');
     },
   },
   {

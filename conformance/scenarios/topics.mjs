@@ -277,6 +277,7 @@ export const topics = [
       t.equal(await removed(`?${branch}/a/`), 2, 'descendants');
       t.equal(await removed(`?${branch}/b//`), 2, 'topic and descendants');
       t.equal(await removed(`*${branch}/d.*`), 2, 'full-path pattern');
+      t.equal(await removed(t.diffusion.selectors.parse(`${branch}/none`)), 0, 'a selector object');
       t.equal(await removed(`${branch}/a`, `?${branch}/[ce]`, `${branch}/none`), 3, 'several selectors');
       t.equal((await session.fetchRequest().fetch(`?${branch}/`)).size(), 0, 'topics left');
     },

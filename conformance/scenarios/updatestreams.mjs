@@ -389,6 +389,7 @@ export const updatestreams = [
       await session.topicUpdate.set(path, json, document(4));
       await t.refused(stream.set(document(5)), INVALID, 'set');
       t.equal(stream.isRecoverable(), false, 'recoverable after 9013');
+      await t.rejects(Promise.resolve().then(() => stream.recover()), 'recover');
     },
   },
   {

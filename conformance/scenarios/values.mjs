@@ -32,7 +32,6 @@ const perType = TYPES.flatMap((type) => [
     id: `values.${type.name.toLowerCase().replace('_', '')}.stream`,
     group: GROUP,
     title: `${type.name}: add, subscribe, set; old and new value of each event; remove`,
-    services: [87, 42, 118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -55,7 +54,6 @@ const perType = TYPES.flatMap((type) => [
     id: `values.${type.name.toLowerCase().replace('_', '')}.add-and-set`,
     group: GROUP,
     title: `${type.name}: set with a specification creates or updates; value on subscribe; fetch`,
-    services: [122],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -82,7 +80,6 @@ const perType = TYPES.flatMap((type) => [
     id: `values.${type.name.toLowerCase().replace('_', '')}.equal-update`,
     group: GROUP,
     title: `${type.name}: an update that changes nothing publishes nothing`,
-    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -107,7 +104,6 @@ export const values = [
     id: 'values.null',
     group: GROUP,
     title: 'null clears STRING, INT64 and DOUBLE topics; later subscribers get no value',
-    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
@@ -220,7 +216,6 @@ export const values = [
     id: 'values.large',
     group: GROUP,
     title: 'a value of one megabyte goes up and down',
-    services: [118],
     transports: BOTH,
     async run(t) {
       const session = await t.control();
