@@ -105,7 +105,7 @@ func eventText(e *advect.EventMetadata) string {
 	if e.IsEdit() {
 		text += fmt.Sprintf(" edits #%d", e.Original.Sequence)
 	}
-	text += "  " + e.Timestamp.Format(time.RFC3339Nano)
+	text += "  " + e.Timestamp.Format("2006-01-02T15:04:05.000Z07:00")
 	if e.Author != "" {
 		text += "  " + oneLine(e.Author)
 	}
