@@ -14,8 +14,8 @@ type Branch struct {
 	Path string
 	// Type is the type of the topic at the path, or 0 if there is none.
 	Type TopicType
-	// Topics is the number of topics in the branch, the one at its path included, or
-	// the limit that was asked for.
+	// Topics is the number of topics in the branch, the one at its path
+	// included, or the limit that was asked for.
 	Topics int
 	// More says that there are more topics than Topics.
 	More bool
@@ -24,11 +24,12 @@ type Branch struct {
 // branchPage is how many topics a request for branches asks for.
 const branchPage = 1000
 
-// Branches yields the children of a path, in path order, of the whole tree if it
-// is empty: one level of the tree, with the number of topics below each child
-// counted up to a limit. It fetches no more topics of any branch than that
-// takes, in requests of at most 1000 topics, so trees of any size can be shown level by level.
-// Topics that are added or removed meanwhile may count or not.
+// Branches yields the children of a path, in path order, of the whole tree if
+// it is empty: one level of the tree, with the number of topics below each
+// child counted up to a limit. It fetches no more topics of any branch than
+// that takes, in requests of at most 1000 topics, so trees of any size can be
+// shown level by level. Topics that are added or removed meanwhile may count or
+// not.
 //
 // An error is the last thing that the loop gets. Errors are those of
 // [Topics.FetchTopics]. A limit below 1 is taken for 1.

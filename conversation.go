@@ -32,7 +32,8 @@ func (s *Session) converse(h conversation) (int64, error) {
 	return id, nil
 }
 
-// discard takes a handler out, without a word to it, and reports whether it was there.
+// discard takes a handler out, without a word to it, and reports whether it was
+// there.
 func (s *Session) discard(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,7 +50,8 @@ func handler[H conversation](s *Session, id int64) (h H, ok bool) {
 	return h, ok
 }
 
-// endConversation closes a handler that the server has ended (protocol 35 section 4).
+// endConversation closes a handler that the server has ended (protocol 35
+// section 4).
 func (s *Session) endConversation(id int64, err error) {
 	s.mu.Lock()
 	h := s.handlers[id]
@@ -71,8 +73,8 @@ func (s *Session) endConversations(err error) {
 	}
 }
 
-// serveHandler handles the server's requests to handlers, which name them in the body. Those
-// for handlers that are no more are answered and ignored.
+// serveHandler handles the server's requests to handlers, which name them in
+// the body. Those for handlers that are no more are answered and ignored.
 func (s *Session) serveHandler(m *wire.Message) {
 	switch m.Service {
 	case service.TopicEvent.ID:

@@ -12,16 +12,28 @@
 //	}
 //	defer session.Close()
 //
+// # Topics
+//
+// [Values] and [AddStream] read topics as they change, [Topics.Fetch] and
+// [Topics.FetchTopics] once, [Notifications] tells which come and go. [Topics.Set]
+// and [Topics.AddAndSet] update them, on a condition with [If];
+// [NewUpdateStream] updates one again and again, [Topics.ApplyPatch] a part of
+// one. Time series are appended to with [Topics.Append] and read with
+// [QueryRange]; to streams and fetches they are topics of the type of their
+// events. [Topics.AddMissingTopicHandler] adds topics when somebody wants them.
+//
 // # The life of a session
 //
 // A session is CONNECTED_ACTIVE once it is open. When its connection is lost it
 // becomes RECOVERING_RECONNECT and connects again by itself, as often as
-// [WithReconnectStrategy] says and for as long as [WithReconnectTimeout] allows.
-// If both sides still hold what the other missed, nothing is lost and calls
-// under way complete; else calls under way fail with [ErrMessageLoss] and every
-// subscribed topic is delivered afresh. Registrations with the session, such as
-// state listeners and value streams, stay in place either way. A session that
-// is closed stays closed: [Session.Err] then says why, as a [*CloseReason].
+// [WithReconnectStrategy] says and for as long as [WithReconnectTimeout]
+// allows. If both sides still hold what the other missed, nothing is lost and
+// calls under way complete; else calls under way fail with [ErrMessageLoss] and
+// every subscribed topic is delivered afresh. Registrations with the session,
+// such as state listeners and value streams, stay in place either way; those
+// with the server, which are topic listeners and missing topic handlers, are
+// closed by a loss. A session that is closed stays closed: [Session.Err] then
+// says why, as a [*CloseReason].
 //
 // [State] lists the states; [Session.OnStateChange] and [WithStateListener]
 // report each change.

@@ -136,7 +136,7 @@ func ExampleQueryRange() {
 	defer stop()
 	topics := session.Topics()
 
-	series := advect.NewSpecification(advect.TimeSeries, advect.With(advect.PropertyTimeSeriesEventValueType, "double"))
+	series := advect.TimeSeriesOf(datatype.TypeDouble)
 	if _, err := topics.Add(ctx, "temperature", series); err != nil {
 		log.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func ExampleUpdate() {
 	session, stop := openTopics(ctx)
 	defer stop()
 
-	series := advect.NewSpecification(advect.TimeSeries, advect.With(advect.PropertyTimeSeriesEventValueType, "string"))
+	series := advect.TimeSeriesOf(datatype.TypeString)
 	if _, err := session.Topics().AddAndSet(ctx, "log", series, datatype.String("started")); err != nil {
 		log.Fatal(err)
 	}

@@ -32,7 +32,8 @@ type FetchQuery struct {
 	// Types are the types of topics to fetch. Default: all.
 	Types []TopicType
 	// Values asks for the topics' values. Those of a time series can be read as
-	// [datatype.Value] only if Properties are asked for too, since they say what it holds.
+	// [datatype.Value] only if Properties are asked for too, since they say
+	// what it holds.
 	Values bool
 	// Properties asks for the topics' properties.
 	Properties bool
@@ -90,17 +91,19 @@ func (f *FetchedTopic) Bytes() []byte { return f.value }
 
 // Value returns the value, as the Go type that belongs to the topic's type.
 //
-// That of a time series is the value of its last event; [FetchedTopic.Event] identifies it.
+// That of a time series is the value of its last event; [FetchedTopic.Event]
+// identifies it.
 //
-// Errors: [ErrNoValue] if there is none or it was not asked for, one that matches
-// [datatype.ErrIncompatible] for a time series if the query did not ask for properties, a
-// [*datatype.ValueError] for a malformed value.
+// Errors: [ErrNoValue] if there is none or it was not asked for, one that
+// matches [datatype.ErrIncompatible] for a time series if the query did not ask
+// for properties, a [*datatype.ValueError] for a malformed value.
 func (f *FetchedTopic) Value() (datatype.Value, error) { return FetchedValue[datatype.Value](f) }
 
-// FetchedValue returns the value of a fetched topic as a V, as [FetchedTopic.Value]
-// does. The error matches [datatype.ErrIncompatible] if values of the topic's
-// type cannot be read as V. For a time series of unknown type, because the query did not ask for
-// properties, V is taken to be the type of its events.
+// FetchedValue returns the value of a fetched topic as a V, as
+// [FetchedTopic.Value] does. The error matches [datatype.ErrIncompatible] if
+// values of the topic's type cannot be read as V. For a time series of unknown
+// type, because the query did not ask for properties, V is taken to be the type
+// of its events.
 func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 	if !f.HasValue {
 		return value, &TopicError{f.Path, ErrNoValue}
@@ -127,8 +130,8 @@ func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 }
 
 // Event identifies the last event of a time series, whose value is
-// [FetchedTopic.Value]. The error matches [ErrNoValue] if there is none or it was not asked for,
-// [ErrNotTimeSeries] if the topic is not a time series.
+// [FetchedTopic.Value]. The error matches [ErrNoValue] if there is none or it
+// was not asked for, [ErrNotTimeSeries] if the topic is not a time series.
 func (f *FetchedTopic) Event() (EventMetadata, error) {
 	switch {
 	case f.Specification.Type != TimeSeries:
@@ -174,9 +177,9 @@ func FetchValue[V datatype.Value](ctx context.Context, t *Topics, path string) (
 
 var errTooLarge = errors.New("the topic does not fit into the maximum result size")
 
-// FetchTopics returns the topics that a query asks for (protocol 24), as they are at
-// the moment. Topics that the session may not read are left out. The session
-// needs the permission SELECT_TOPIC.
+// FetchTopics returns the topics that a query asks for (protocol 24), as they
+// are at the moment. Topics that the session may not read are left out. The
+// session needs the permission SELECT_TOPIC.
 //
 // A selector that is not one is an error that matches [ErrInvalidSelector], or
 // [ErrInvalidData] if it is the server that refuses it, for a regular expression.

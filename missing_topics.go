@@ -10,8 +10,9 @@ import (
 
 // A MissingTopic says that a session has selected topics of which there is none.
 type MissingTopic struct {
-	// Path is the part of the selector before anything that is a pattern:
-	// "a/b" of "?a/b/[0-9]". It is the path of the topic if the session has selected a path.
+	// Path is the part of the selector before anything that is a pattern: "a/b"
+	// of "?a/b/[0-9]". It is the path of the topic if the session has selected
+	// a path.
 	Path string
 	// Selector is the selector as the session has it.
 	Selector string
@@ -19,7 +20,8 @@ type MissingTopic struct {
 	// properties: $Principal is among them. Do not modify them.
 	SessionID  SessionID
 	Properties map[string]string
-	// Servers are the names of servers on the way; the first is that of the session.
+	// Servers are the names of servers on the way; the first is that of the
+	// session.
 	Servers []string
 }
 
@@ -80,8 +82,8 @@ func (h *missingHandler) registration() service.PathDeregistration {
 }
 
 // Close removes the handler and waits for the server to take note. What it has
-// not yet been told is dropped, then OnClose is called with nil. The handler is closed
-// even if Close fails; closing again does nothing.
+// not yet been told is dropped, then OnClose is called with nil. The handler is
+// closed even if Close fails; closing again does nothing.
 func (m *MissingTopicHandle) Close(ctx context.Context) error {
 	h := m.handler
 	open := h.topics.session.discard(h.id)

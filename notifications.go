@@ -9,7 +9,8 @@ import (
 	"advect.dev/internal/service"
 )
 
-// NotificationKind says what happened to a topic, or to a listener's selection of it.
+// NotificationKind says what happened to a topic, or to a listener's selection
+// of it.
 type NotificationKind byte
 
 // The kinds of notifications.
@@ -47,13 +48,15 @@ type TopicListener struct {
 	// OnNotification tells of a topic.
 	OnNotification func(TopicNotification)
 	// OnClose tells that nothing follows. The error is nil after
-	// [TopicListenerHandle.Close]. Otherwise it says why: [ErrSlowListener], the server has
-	// ended the listener, the session has closed, or it reconnected with message
-	// loss, which matches [ErrMessageLoss]; then add the listener anew. It may be nil.
+	// [TopicListenerHandle.Close]. Otherwise it says why: [ErrSlowListener],
+	// the server has ended the listener, the session has closed, or it
+	// reconnected with message loss, which matches [ErrMessageLoss]; then add
+	// the listener anew. It may be nil.
 	OnClose func(error)
-	// Buffer is how many notifications may wait for OnNotification. When it is full the
-	// listener is closed, since one that misses a topic has no way to find
-	// out. Selecting yields a notification for every topic that is there. Default: 65536.
+	// Buffer is how many notifications may wait for OnNotification. When it is
+	// full the listener is closed, since one that misses a topic has no way to
+	// find out. Selecting yields a notification for every topic that is there.
+	// Default: 65536.
 	Buffer int
 }
 
@@ -74,9 +77,10 @@ type topicListener struct {
 
 func (l *topicListener) closed(err error) { l.inbox.end(err, false) }
 
-// AddListener adds a listener for topics that come and go. It sends nothing, and the
-// listener is told nothing, before [TopicListenerHandle.Select]. It fails if the session
-// has closed. For a loop instead of callbacks see [Notifications].
+// AddListener adds a listener for topics that come and go. It sends nothing,
+// and the listener is told nothing, before [TopicListenerHandle.Select]. It
+// fails if the session has closed. For a loop instead of callbacks see
+// [Notifications].
 func (t *Topics) AddListener(listener TopicListener) (*TopicListenerHandle, error) {
 	l, err := t.listen(listener.Buffer)
 	if err != nil {
@@ -100,8 +104,8 @@ func (t *Topics) listen(buffer int) (l *topicListener, err error) {
 // Select adds the topics that any of the selectors matches, now and in future,
 // to what the listener is told of. When it returns the listener has been sent a
 // [NotificationSelected] for each topic that is there and was not yet selected.
-// The session needs the permission SELECT_TOPIC, and is told of topics for which it has
-// READ_TOPIC.
+// The session needs the permission SELECT_TOPIC, and is told of topics for
+// which it has READ_TOPIC.
 //
 // A selector that is not one is an error that matches [ErrInvalidSelector]. The
 // listener goes on after any error, other than that it is closed.

@@ -28,8 +28,8 @@ func (e *PatchError) Is(target error) bool { return target == ErrPatchFailed }
 //	err := topics.ApplyPatch(ctx, "prices/eur", `[{"op": "replace", "path": "/bid", "value": 1.08}]`)
 //
 // A test compares the form in which values travel: the integer 1 and the float
-// 1.0 differ. A patch that changes nothing is not published. The session needs the permission
-// UPDATE_TOPIC.
+// 1.0 differ. A patch that changes nothing is not published. The session needs
+// the permission UPDATE_TOPIC.
 //
 // Errors: a [*PatchError] if an operation cannot be applied, [ErrInvalidPatch]
 // if the text is not a JSON Patch, [ErrPatchFailed] if the topic's value is

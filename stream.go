@@ -172,11 +172,11 @@ func (s *stream) wants(c *cachedTopic) bool {
 // subscribed.
 //
 // V decides which topics the stream gets: those of its own type;
-// [datatype.JSON] gets string, int64 and double topics too; [datatype.Value] gets
-// all of them, each as the Go type that belongs to it. Topics of other types are
-// not mentioned. A time series counts as a topic of the type of its events: each
-// update is an event, [Update.Event]. A new subscriber gets its latest event, or as many as the
-// topic's property says, oldest first.
+// [datatype.JSON] gets string, int64 and double topics too; [datatype.Value]
+// gets all of them, each as the Go type that belongs to it. Topics of other
+// types are not mentioned. A time series counts as a topic of the type of its
+// events: each update is an event, [Update.Event]. A new subscriber gets its
+// latest event, or as many as the topic's property says, oldest first.
 //
 // What was received and not yet taken by callbacks waits in memory: up to 65536
 // events or 64 MiB of values, all streams of the session together. Then a new

@@ -52,6 +52,12 @@ func ValueType(s Specification) (datatype.Type, bool) {
 	return t, err == nil
 }
 
+// TimeSeriesOf returns the specification of a time series whose events have
+// values of a type.
+func TimeSeriesOf(t datatype.Type, properties ...TopicProperty) Specification {
+	return NewSpecification(TimeSeries, append(properties[:len(properties):len(properties)], With(topic.TimeSeriesEventValueType, t.String()))...)
+}
+
 // Append adds an event to a time series (protocol 26) and returns its metadata.
 // The value must be of the type of the series' events. The session needs the
 // permission UPDATE_TOPIC. To add the topic too, see [Topics.AddAndSet]; for
@@ -71,9 +77,9 @@ func (t *Topics) Append(ctx context.Context, path string, value datatype.Value) 
 	return newMetadata(m), nil
 }
 
-// AppendAt is [Topics.Append] with a timestamp in place of the server's clock, to
-// the millisecond. It must not be before that of the latest event, else the error matches
-// [ErrInvalidData].
+// AppendAt is [Topics.Append] with a timestamp in place of the server's clock,
+// to the millisecond. It must not be before that of the latest event, else the
+// error matches [ErrInvalidData].
 func (t *Topics) AppendAt(ctx context.Context, path string, value datatype.Value, timestamp time.Time) (EventMetadata, error) {
 	if value == nil {
 		return EventMetadata{}, fmt.Errorf("append to %s: %w", path, errNilEvent)
@@ -129,18 +135,20 @@ func readEvent[V datatype.Value](t datatype.Type, e *service.Event) (TimeSeriesE
 	return TimeSeriesEvent[V]{EventMetadata: eventMetadata(e), Value: value, Null: err == nil && !present}, err
 }
 
-// A RangeQuery says which events of a time series to read. The zero value asks for the
-// value of every event.
+// A RangeQuery says which events of a time series to read. The zero value asks
+// for the value of every event.
 type RangeQuery struct {
 	// Edits says what becomes of edits. Default: [LatestValues].
 	Edits RangeEdits
-	// View is the range of original events; edits are seen with their originals. Default: all.
+	// View is the range of original events; edits are seen with their
+	// originals. Default: all.
 	View EventRange
-	// Edit is the range of events, edits and originals, that the result
-	// is taken from. So LatestValues with an Edit range that ends at a time are the values
-	// as they were then. Default: all.
+	// Edit is the range of events, edits and originals, that the result is
+	// taken from. So LatestValues with an Edit range that ends at a time are
+	// the values as they were then. Default: all.
 	Edit EventRange
-	// Limit is the most events in the result, the latest count. Default 0: no limit.
+	// Limit is the most events in the result, the latest count. Default 0: no
+	// limit.
 	Limit int
 	// CountOnly asks for [RangeResult.Selected] alone. Limit does not count then.
 	CountOnly bool
@@ -154,7 +162,8 @@ const (
 	// LatestValues yields one event for each original, the latest edit of it if
 	// there is one, in the order of the originals.
 	LatestValues RangeEdits = 0
-	// AllEdits yields originals and all edits, in the order in which they were added.
+	// AllEdits yields originals and all edits, in the order in which they were
+	// added.
 	AllEdits RangeEdits = 1
 	// LatestEdits yields originals and the latest edit of each, likewise.
 	LatestEdits RangeEdits = 2
@@ -166,8 +175,9 @@ const (
 //	advect.EventRange{Anchor: advect.FromLast(100)}                          // the last 100
 //	advect.EventRange{Anchor: advect.FromTime(t), Span: advect.NextFor(time.Hour)}
 //
-// Ends beyond the series are cut. A span may go back from its anchor; the events are
-// in the same order then. Counts are of originals for [LatestValues], else of all events.
+// Ends beyond the series are cut. A span may go back from its anchor; the
+// events are in the same order then. Counts are of originals for
+// [LatestValues], else of all events.
 type EventRange struct {
 	Anchor Anchor // default: FromStart
 	Span   Span   // default: UntilLast(0), which is the end of the series
@@ -244,7 +254,8 @@ func (r *EventRange) request() (service.EventRange, error) {
 	return e, nil
 }
 
-// noRangeLimit is what official clients send for no limit (protocol 26 section 3.1).
+// noRangeLimit is what official clients send for no limit (protocol 26 section
+// 3.1).
 const noRangeLimit = 1<<53 - 1
 
 func (q *RangeQuery) request(path string) (r service.RangeQueryRequest, err error) {
@@ -274,15 +285,16 @@ type RangeResult[V datatype.Value] struct {
 	Events []TimeSeriesEvent[V]
 	// Selected is the number of events that the query selects without its limit.
 	Selected int64
-	// Complete says that Events are all of them. If they are not, the earliest are
-	// missing, because of the limit, or because the result would not fit into a message.
+	// Complete says that Events are all of them. If they are not, the earliest
+	// are missing, because of the limit, or because the result would not fit
+	// into a message.
 	Complete bool
 }
 
-// QueryRange returns events of a time series (protocol 26 section 3). V is the type of
-// the series' events, or a type that they can be read as: see [AddStream]. The
-// session needs the permission READ_TOPIC; queries of edits, and those with an
-// Edit range, need QUERY_OBSOLETE_TIME_SERIES_EVENTS too.
+// QueryRange returns events of a time series (protocol 26 section 3). V is the
+// type of the series' events, or a type that they can be read as: see
+// [AddStream]. The session needs the permission READ_TOPIC; queries of edits,
+// and those with an Edit range, need QUERY_OBSOLETE_TIME_SERIES_EVENTS too.
 //
 // There is no paging: a result that does not fit into a message lacks the earliest
 // events. To read a long series query ranges of it.

@@ -29,7 +29,8 @@ var (
 	ErrNoSuchEvent error = serviceError(wire.CodeNoSuchEvent, "no such event")
 	// ErrTopicLimit: the server may not have more topics.
 	ErrTopicLimit error = serviceError(wire.CodeTopicLicenceLimit, "too many topics")
-	// ErrTopicAddFailed: the server could not add the topic, for a reason of its own.
+	// ErrTopicAddFailed: the server could not add the topic, for a reason of
+	// its own.
 	ErrTopicAddFailed error = serviceError(wire.CodeTopicAddFailure, "topic could not be added")
 	// ErrHandlerConflict: there is another handler for the branch of topics.
 	ErrHandlerConflict error = serviceError(wire.CodeTreeConflict, "conflict with another handler")
@@ -44,8 +45,8 @@ var ErrInvalidSelector = selector.ErrInvalid
 var ErrNoValue = errors.New("no value")
 
 // A TopicError is an error about one topic: a value that could not be read as
-// the type of a stream or fetch, a delta that did not apply to the value before it, or
-// an announcement of the server that breaks the protocol's rules.
+// the type of a stream or fetch, a delta that did not apply to the value before
+// it, or an announcement of the server that breaks the protocol's rules.
 //
 // After a delta that did not apply nothing is known of the topic's value until
 // the server sends a whole one; the deltas until then are dropped. The session

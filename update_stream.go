@@ -22,11 +22,11 @@ import (
 //	err = stream.Set(ctx, price)
 //
 // Nothing is sent before the first Set or Validate, which claims the topic:
-// every other update stream of it, of this or any session, becomes invalid. After
-// an error of the server, or a reconnection with message loss that met a call
-// under way, every later call fails with that error, and a new stream must be
-// made. A call that could not be sent, because its context was done or the session is
-// not connected, leaves the stream as it was.
+// every other update stream of it, of this or any session, becomes invalid.
+// After an error of the server, or a reconnection with message loss that met a
+// call under way, every later call fails with that error, and a new stream must
+// be made. A call that could not be sent, because its context was done or the
+// session is not connected, leaves the stream as it was.
 //
 // Methods may be called concurrently. What they send is in the order in which
 // they got hold of the stream; [UpdateStream.Start] lets one goroutine have many
@@ -70,10 +70,11 @@ func WithoutDeltas() UpdateStreamOption {
 
 // WithRecovery makes an update stream survive [ErrClusterRouting], which a
 // cluster answers when the server that has the topic fails (protocol 23 section
-// 5.5): after the interval the stream claims the topic anew, with its constraint,
-// and sends again what was not yet confirmed, in order. It tries this up to the given
-// number of times in a row before the error becomes the stream's. Calls wait
-// meanwhile. Values that were set by others in between are overwritten.
+// 5.5): after the interval the stream claims the topic anew, with its
+// constraint, and sends again what was not yet confirmed, in order. It tries
+// this up to the given number of times in a row before the error becomes the
+// stream's. Calls wait meanwhile. Values that were set by others in between are
+// overwritten.
 //
 // Default: no recovery. A single server never answers that error.
 func WithRecovery(interval time.Duration, attempts int) UpdateStreamOption {
@@ -82,11 +83,12 @@ func WithRecovery(interval time.Duration, attempts int) UpdateStreamOption {
 
 // NewUpdateStream returns a stream of updates for the topic at a path. V is the
 // Go type of the topic's type, or of the type of its events if it is a time
-// series: then every Set appends an event, and updates of others do no harm. The session needs
-// the permission UPDATE_TOPIC, and with a specification MODIFY_TOPIC. It sends nothing.
+// series: then every Set appends an event, and updates of others do no harm.
+// The session needs the permission UPDATE_TOPIC, and with a specification
+// MODIFY_TOPIC. It sends nothing.
 //
-// It fails if V is not one of the types of package datatype, the specification is of
-// another type than V, or a constraint makes no sense.
+// It fails if V is not one of the types of package datatype, the specification
+// is of another type than V, or a constraint makes no sense.
 func NewUpdateStream[V datatype.Value](t *Topics, path string, opts ...UpdateStreamOption) (*UpdateStream[V], error) {
 	var o updateStreamOptions
 	for _, opt := range opts {
@@ -106,12 +108,13 @@ func NewUpdateStream[V datatype.Value](t *Topics, path string, opts ...UpdateStr
 	return &UpdateStream[V]{core: newUpdateStream(t.session, path, typ, &o)}, nil
 }
 
-// Set sets the value and waits for the server's answer. If ctx is done before that
-// the value may still be set; the stream goes on, and an error of the server is found by
-// the next call.
+// Set sets the value and waits for the server's answer. If ctx is done before
+// that the value may still be set; the stream goes on, and an error of the
+// server is found by the next call.
 //
-// Values that are set while the first call awaits its answer wait for it too. If the topic
-// can be conflated only the last of them is then sent, on behalf of all.
+// Values that are set while the first call awaits its answer wait for it too.
+// If the topic can be conflated only the last of them is then sent, on behalf
+// of all.
 //
 // Errors of the first call are those of [Topics.Set], or with a specification of
 // [Topics.AddAndSet]; those of later calls are [ErrInvalidUpdateStream] and
@@ -124,10 +127,10 @@ func (s *UpdateStream[V]) Set(ctx context.Context, value V) error {
 	return p.Wait(ctx)
 }
 
-// Start begins to set the value and returns what waits for the answer. It blocks
-// only while the session's outbound queue is full ([WithOutboundQueue]); ctx bounds that.
-// If it fails the value is not set and the stream as it was, unless it had failed
-// before.
+// Start begins to set the value and returns what waits for the answer. It
+// blocks only while the session's outbound queue is full ([WithOutboundQueue]);
+// ctx bounds that. If it fails the value is not set and the stream as it was,
+// unless it had failed before.
 func (s *UpdateStream[V]) Start(ctx context.Context, value V) (*PendingUpdate, error) {
 	op := setOp(value.Bytes())
 	op.sent = func() { s.value.Store(&value) }
@@ -149,9 +152,9 @@ func (s *UpdateStream[V]) SetNull(ctx context.Context) error {
 	return p.Wait(ctx)
 }
 
-// Validate checks that the stream can be used, without setting a value. Used first it
-// claims the topic, with the errors of a first [UpdateStream.Set]; later its
-// error is [ErrInvalidUpdateStream].
+// Validate checks that the stream can be used, without setting a value. Used
+// first it claims the topic, with the errors of a first [UpdateStream.Set];
+// later its error is [ErrInvalidUpdateStream].
 func (s *UpdateStream[V]) Validate(ctx context.Context) error {
 	p, err := s.core.start(ctx, validateOp())
 	if err != nil {

@@ -216,8 +216,8 @@ func (s *updateStream) launch(ctx context.Context, encode func(int64) []byte, f 
 	return nil
 }
 
-// collect takes answers, in order, while requests are on their way. Every request is
-// answered at the end of the session at the latest.
+// collect takes answers, in order, while requests are on their way. Every
+// request is answered at the end of the session at the latest.
 func (s *updateStream) collect() {
 	for {
 		f, ok := s.landing()

@@ -40,7 +40,7 @@ func (c *appendCmd) Run(std *streams) error {
 			return err
 		}
 		if c.Create && existing == nil {
-			if _, err := topics.Add(ctx, c.Path, timeSeriesOf(value.Type())); err != nil {
+			if _, err := topics.Add(ctx, c.Path, advect.TimeSeriesOf(value.Type())); err != nil {
 				return err
 			}
 		}
@@ -64,8 +64,4 @@ func (c *appendCmd) append(ctx context.Context, topics *advect.Topics, value dat
 		return topics.AppendAt(ctx, c.Path, value, *c.At)
 	}
 	return topics.Append(ctx, c.Path, value)
-}
-
-func timeSeriesOf(t datatype.Type) advect.Specification {
-	return advect.NewSpecification(advect.TimeSeries, advect.With(advect.PropertyTimeSeriesEventValueType, t.String()))
 }

@@ -18,7 +18,8 @@ type exportCmd struct {
 
 func (*exportCmd) Help() string { return exportHelp }
 
-// topicRecord is a topic in a file: its specification, and its value, if it has one.
+// topicRecord is a topic in a file: its specification, and its value, if it has
+// one.
 type topicRecord struct {
 	Path       string            `json:"path"`
 	Type       string            `json:"type"`
@@ -33,8 +34,8 @@ type eventRecord struct {
 	exactValue
 }
 
-// Run writes topics, a page at a time. A time series that cannot be read is reported, and
-// the rest goes on.
+// Run writes topics, a page at a time. A time series that cannot be read is
+// reported, and the rest goes on.
 func (c *exportCmd) Run(std *streams) error {
 	return c.Server.with(std, func(ctx context.Context, session *advect.Session) error {
 		selector, err := advect.JoinSelectors(c.Selectors...)

@@ -62,7 +62,8 @@ func (a *valueArg) value(text []byte, existing *advect.Specification) (datatype.
 	return value, nil
 }
 
-// existing returns the specification of the topic at a path, or nil if there is none.
+// existing returns the specification of the topic at a path, or nil if there is
+// none.
 func existing(ctx context.Context, topics *advect.Topics, path string) (*advect.Specification, error) {
 	found, err := topics.FetchTopics(ctx, advect.FetchQuery{Selector: ">" + path, Properties: true})
 	if err != nil || len(found.Topics) == 0 {
