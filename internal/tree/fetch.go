@@ -155,6 +155,9 @@ func (f *fetch) add(n *Topic) bool {
 	}
 	f.scratch = item.Append(f.scratch[:0])
 	if f.room -= size + len(f.scratch); f.room < 0 {
+		if size > 0 { // nothing refers to the new set
+			f.result.PropertySets = f.result.PropertySets[:item.PropertySet]
+		}
 		f.result.More = true
 		return false
 	}

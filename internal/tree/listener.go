@@ -3,7 +3,6 @@ package tree
 import (
 	"slices"
 	"strings"
-	"sync"
 
 	"advect.dev/internal/selector"
 	"advect.dev/internal/service"
@@ -11,7 +10,7 @@ import (
 )
 
 // A ListenerSink takes the events of a listener, in order. It is called with the
-// listener locked, so it must return quickly and must not call the tree.
+// tree's listeners locked, so it must return quickly and must not call the tree.
 type ListenerSink interface {
 	// Event tells of a topic that the listener selects.
 	Event(kind service.TopicEventKind, n *Topic)
@@ -22,13 +21,16 @@ type ListenerSink interface {
 }
 
 // A Listener is told when topics come and go (25). Its methods are on [Tree].
+// Those of one listener must not overlap.
 type Listener struct {
 	sink ListenerSink
 
-	mu     sync.Mutex
-	closed bool
-	scope  []selection
-	size   int // of scope, in octets
+	// Guarded by the lock of Tree.listeners.
+	closed  bool
+	scope   []selection
+	size    int         // of scope, in octets
+	former  []selection // the scope before, which applies to topics beyond reached
+	reached *bound      // how far the change to scope has come; nil: it is complete
 }
 
 // NewListener returns a listener that selects nothing.
@@ -45,7 +47,9 @@ const (
 
 // cover returns how a scope covers the topic at a path: an immediate descendant
 // has no topic between it and the nearest selected path above it (25 section 4).
-func (t *Tree) cover(scope []selection, path string) coverage {
+// Topics that listeners have not been told of do not count, nor does gone. The
+// listeners are locked.
+func (t *Tree) cover(scope []selection, path string, gone *Topic) coverage {
 	if len(scope) == 0 {
 		return uncovered
 	}
@@ -56,11 +60,19 @@ func (t *Tree) cover(scope []selection, path string) coverage {
 		if selects(scope, path[:i]) {
 			return descendant
 		}
-		if t.Get(path[:i]) != nil {
+		if n := t.Get(path[:i]); n != nil && n.announced && n != gone {
 			return uncovered
 		}
 	}
 	return uncovered
+}
+
+// scopeAt returns the scope that applies to a path.
+func (l *Listener) scopeAt(path string) []selection {
+	if l.reached != nil && l.reached.beyond(path) {
+		return l.former
+	}
+	return l.scope
 }
 
 func (l *Listener) event(kind service.TopicEventKind, c coverage, n *Topic) {
@@ -85,37 +97,72 @@ func (t *Tree) Unlisten(l *Listener, sel *selector.Selector) error {
 	return t.reselect(l, selection{sel, false}, service.TopicDeselected)
 }
 
+// reselect goes through the topics in order, and gives up the lock now and then:
+// of topics that come or go meanwhile the listener is told by the scope that
+// applies at their place.
 func (t *Tree) reselect(l *Listener, s selection, kind service.TopicEventKind) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	t.listeners.Lock()
+	defer t.listeners.Unlock()
 	if l.closed {
 		return nil
 	}
-	old := l.scope
-	kept := slices.DeleteFunc(slices.Clone(old), func(o selection) bool {
-		return o.selector.String() == s.selector.String() || !s.selects && s.selector.MatchesEverything()
-	})
-	if s.selects || len(kept) > 0 {
-		kept = append(kept, s)
-	}
-	size := 0
-	for i := range kept {
-		size += kept[i].size("")
-	}
+	scope, size := l.with(s)
 	if size > maxSelections && size > l.size {
 		return wire.Errorf(wire.CodeInvalidData, "the listener has too many selections, or too long ones: close it and select less")
 	}
-	l.scope, l.size = kept, size
-	generation := t.listen(l, old, kept)
-	t.scan(nil, branch(s.selector), func(n *Topic) (string, bool) {
-		was, is := t.cover(old, n.path), t.cover(l.scope, n.path)
-		changed := s.selects && is > was || !s.selects && is < was
-		if changed && n.announcedTo(generation) {
-			l.event(kind, max(is, was), n)
+	for _, s := range scope {
+		if s.selects {
+			t.listeners.index.Add(s.selector, l)
 		}
-		return "", true
-	})
+	}
+	part := branch(s.selector)
+	l.former, l.scope, l.size, l.reached = l.scope, scope, size, &part.from
+	for more := true; more && !l.closed; {
+		n := 0
+		more = false
+		t.scan(nil, part, func(topic *Topic) (string, bool) {
+			part.from = bound{topic.path, after}
+			if topic.announced {
+				was, is := t.cover(l.former, topic.path, nil), t.cover(l.scope, topic.path, nil)
+				if s.selects && is > was || !s.selects && is < was {
+					l.event(kind, max(is, was), topic)
+				}
+			}
+			n++
+			more = n == breath
+			return "", !more
+		})
+		if more {
+			t.listeners.Unlock()
+			t.listeners.Lock()
+		}
+	}
+	t.unlist(l, l.former)
+	l.former, l.reached = nil, nil
 	return nil
+}
+
+// with returns the scope that a further selection makes, and its size.
+func (l *Listener) with(s selection) (scope []selection, size int) {
+	scope = slices.DeleteFunc(slices.Clone(l.scope), func(o selection) bool {
+		return o.selector.String() == s.selector.String() || !s.selects && s.selector.MatchesEverything()
+	})
+	if s.selects || len(scope) > 0 {
+		scope = append(scope, s)
+	}
+	for i := range scope {
+		size += scope[i].size("")
+	}
+	return scope, size
+}
+
+// unlist takes a listener's scope out of the index. The listeners are locked.
+func (t *Tree) unlist(l *Listener, scope []selection) {
+	for _, s := range scope {
+		if s.selects {
+			t.listeners.index.Remove(s.selector, l)
+		}
+	}
 }
 
 // branch returns the span of all topics that a selector matches and of those
@@ -126,34 +173,7 @@ func branch(sel *selector.Selector) span {
 	return s
 }
 
-// listen replaces what the index holds of a listener, and returns how many
-// selections there were before.
-func (t *Tree) listen(l *Listener, old, scope []selection) (generation uint64) {
-	t.listeners.Lock()
-	defer t.listeners.Unlock()
-	for _, s := range scope {
-		if s.selects {
-			t.listeners.index.Add(s.selector, l)
-		}
-	}
-	for _, s := range old {
-		if s.selects {
-			t.listeners.index.Remove(s.selector, l)
-		}
-	}
-	t.listeners.generation++
-	return t.listeners.generation
-}
-
-// announcedTo reports whether a topic is there, and listeners that selected
-// before a generation are the only ones told when it was added.
-func (t *Topic) announcedTo(generation uint64) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.removed && t.announced != 0 && t.announced <= generation
-}
-
-// concerned returns the listeners that may cover a path.
+// concerned returns the listeners that may cover a path. The listeners are locked.
 func (t *Tree) concerned(path string) []*Listener {
 	if t.listeners.index.Len() == 0 {
 		return nil
@@ -173,55 +193,47 @@ func (t *Tree) concerned(path string) []*Listener {
 
 // notifyAdded tells the listeners of a new topic.
 func (t *Tree) notifyAdded(n *Topic) {
-	t.listeners.order.Lock()
-	defer t.listeners.order.Unlock()
-	t.listeners.RLock()
-	concerned := t.concerned(n.path)
+	t.listeners.Lock()
+	defer t.listeners.Unlock()
 	n.mu.Lock()
-	if n.removed {
-		concerned = nil
-	} else {
-		n.announced = t.listeners.generation + 1
-	}
+	removed := n.removed
 	n.mu.Unlock()
-	t.listeners.RUnlock()
-	for _, l := range concerned {
-		l.mu.Lock()
-		l.event(service.TopicAdded, t.cover(l.scope, n.path), n)
-		l.mu.Unlock()
+	if removed {
+		return
+	}
+	n.announced = true
+	for _, l := range t.concerned(n.path) {
+		l.event(service.TopicAdded, t.cover(l.scopeAt(n.path), n.path, nil), n)
 	}
 }
 
 // notifyRemoved tells the listeners that a topic has gone. It is still in the
 // tree. Those below it that it hid are then added.
 func (t *Tree) notifyRemoved(n *Topic) {
-	t.listeners.order.Lock()
-	defer t.listeners.order.Unlock()
-	n.mu.Lock()
-	known := n.announced != 0
-	n.mu.Unlock()
-	if !known {
+	t.listeners.Lock()
+	defer t.listeners.Unlock()
+	if !n.announced {
 		return
 	}
-	t.listeners.RLock()
-	concerned := t.concerned(n.path)
-	t.listeners.RUnlock()
-	for _, l := range concerned {
-		l.mu.Lock()
-		c := t.cover(l.scope, n.path)
+	for _, l := range t.concerned(n.path) {
+		c := t.cover(l.scopeAt(n.path), n.path, nil)
 		l.event(service.TopicRemoved, c, n)
-		if c == descendant {
+		if c == descendant || l.reached != nil {
 			t.unhide(l, n)
 		}
-		l.mu.Unlock()
 	}
+	n.announced = false
 }
 
 // unhide tells a listener of the topics that are immediate descendants now that
-// one above them has gone. Listener.mu is held.
+// one above them has gone. The listeners are locked.
 func (t *Tree) unhide(l *Listener, gone *Topic) {
 	t.scan(nil, span{bound{gone.path, after}, bound{gone.path, past}}, func(n *Topic) (string, bool) {
-		if t.cover(l.scope, n.path) == uncovered {
+		if !n.announced {
+			return "", true
+		}
+		scope := l.scopeAt(n.path)
+		if t.cover(scope, n.path, nil) == uncovered && t.cover(scope, n.path, gone) == descendant {
 			l.event(service.TopicAdded, descendant, n)
 		}
 		return n.path, true // what is below it was not hidden by gone
@@ -230,9 +242,9 @@ func (t *Tree) unhide(l *Listener, gone *Topic) {
 
 // CloseListener forgets a listener, which is told nothing more.
 func (t *Tree) CloseListener(l *Listener) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	t.listeners.Lock()
+	defer t.listeners.Unlock()
 	l.closed = true
-	t.listen(l, l.scope, nil)
+	t.unlist(l, l.scope)
 	l.scope = nil
 }

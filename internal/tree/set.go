@@ -177,6 +177,9 @@ func (t *Tree) create(by *Author, path string, sp *specification, c change) (s *
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s, err = n.change(t, by, c)
+	if n.removed { // by somebody who was quick
+		n.stream = nil
+	}
 	return s, true, err
 }
 

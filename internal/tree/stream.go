@@ -23,9 +23,6 @@ type UpdateStream struct {
 	base   []byte // of a time series: the last value set through the stream
 }
 
-// maxValue bounds what a delta may make, in bytes.
-const maxValue = 1 << 30
-
 // open makes a new stream the topic's valid one. mu is held.
 func (t *Topic) open(tree *Tree, by *Author, constraint *service.Constraint) *UpdateStream {
 	t.instance++
@@ -136,7 +133,7 @@ func (s *UpdateStream) apply(d []byte) ([]byte, error) {
 	case delta.IsNoChange(d):
 		return base, nil
 	}
-	return delta.Apply(nil, base, d, maxValue)
+	return delta.Apply(nil, base, d, s.tree.config.MaxValue)
 }
 
 // do runs an operation of a valid stream, which an error ends.

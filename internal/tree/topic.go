@@ -20,7 +20,7 @@ type Topic struct {
 	mu            sync.Mutex
 	instance      int32                  // of the latest update stream; guarded by mu
 	removed       bool                   // guarded by mu
-	announced     uint64                 // how many selections of listeners were there when they were told; guarded by mu
+	announced     bool                   // listeners were told that it is there; guarded by the lock of Tree.listeners
 	latest        atomic.Pointer[Update] // written under mu; nil before the first value
 	subscriptions []*Subscription        // guarded by mu
 	stream        *UpdateStream          // the valid one, if any; guarded by mu

@@ -23,10 +23,8 @@ type Tree struct {
 	}
 
 	listeners struct {
-		sync.RWMutex
+		sync.Mutex // held while listeners are told something: all see topics come and go in one order
 		index      selector.Index[*Listener]
-		generation uint64     // how often index was changed
-		order      sync.Mutex // held while listeners are told of a topic that comes or goes
 	}
 
 	config Config
