@@ -379,7 +379,7 @@ func FuzzReceive(f *testing.F) {
 // BenchmarkFanOut is a set that reaches n sessions, without their transports.
 func BenchmarkFanOut(b *testing.B) {
 	for _, n := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(fmt.Sprintf("subscribers=%d", n), func(b *testing.B) {
 			e := newEngine(b, nil)
 			type client struct {
 				s *Session
