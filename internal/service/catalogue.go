@@ -7,9 +7,10 @@ var all = []Declaration{
 	SystemPing, UserPing, TopicRemoval, RangeQuery, NotifySubscription,
 	NotificationDeregistration, TopicEvent, DescendantEvent, NotificationSelection, NotificationDeselection,
 	TimeSeriesAppend, TimeSeriesEdit, TopicAdd, FetchQuery, SetTopic, AddAndSetTopic,
+	AcquireSessionLock, CancelAcquireSessionLock, ReleaseSessionLock,
 	CreateStream, CreateStreamAndSet, CheckStream, StreamSet, StreamApplyDelta, StreamAdd, StreamAddAndSet,
 	ListGlobalPermissions, ListPathPermissions, ApplyJSONPatch, TimeSeriesTimestampAppend,
-	UnsubscribeAll, GetOwnSessionProperties, ReAuthenticate,
+	GetSessionLock, GetSessionLocks, UnsubscribeAll, GetOwnSessionProperties, ReAuthenticate,
 }
 
 // All returns every declared service.

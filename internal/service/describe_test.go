@@ -21,8 +21,11 @@ func describe(s Declaration, response bool, value any) any {
 	case Count:
 		return object{"count": int32(v)}
 	case Text:
-		if s == ListPathPermissions {
+		switch s {
+		case ListPathPermissions:
 			return object{"path": string(v)}
+		case GetSessionLock:
+			return object{"lockName": string(v)}
 		}
 		return object{"selector": string(v)}
 	case Created:
@@ -97,6 +100,23 @@ func describe(s Declaration, response bool, value any) any {
 	case MissingTopicRequest:
 		return object{"selector": v.Selector, "sessionProperties": describeProperties(v.Properties),
 			"serverNames": append([]string{}, v.Servers...), "handlerConversation": v.Handler}
+	case LockRequest:
+		return object{"lockName": v.Lock, "requestId": v.Request, "scope": v.Scope}
+	case LockCancellation:
+		return object{"lockName": v.Lock, "requestId": v.Request}
+	case Acquisition:
+		return object{"lockName": v.Lock, "sequence": v.Sequence, "scope": v.Scope}
+	case OptionalLock:
+		if !v.Held {
+			return nil
+		}
+		return describeLock(v.LockDetails)
+	case LockMap:
+		o := object{}
+		for name, details := range v {
+			o[name] = describeLock(details)
+		}
+		return o
 	case EventMetadata:
 		return object{"sequence": v.Sequence, "timestamp": v.Timestamp, "author": v.Author}
 	case AppendRequest:
@@ -138,6 +158,10 @@ func describeCredentials(c wire.Credentials) any {
 		return object{"type": 2, "bytes": describeBytes(c.Data)}
 	}
 	return object{"type": 0, "length": len(c.Data)}
+}
+
+func describeLock(d LockDetails) any {
+	return object{"serverName": d.Server, "sessionId": d.Owner.String(), "sequence": d.Sequence}
 }
 
 func describeStream(id StreamID) any {

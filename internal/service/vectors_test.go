@@ -56,19 +56,26 @@ type flowMessage struct {
 	Fields         json.RawMessage `json:"fields"`
 }
 
+type exchange struct {
+	Call         string `json:"sdk_call"`
+	Service      int32
+	RequestBody  *hexBytes       `json:"request_hex"`
+	Request      json.RawMessage `json:"request"`
+	ResponseBody *hexBytes       `json:"response_hex"`
+	Response     json.RawMessage `json:"response"`
+}
+
 type vectorFile struct {
-	Exchanges []struct {
-		Call         string `json:"sdk_call"`
-		Service      int32
-		RequestBody  *hexBytes       `json:"request_hex"`
-		Request      json.RawMessage `json:"request"`
-		ResponseBody *hexBytes       `json:"response_hex"`
-		Response     json.RawMessage `json:"response"`
-	}
-	Flows []struct {
+	Exchanges []exchange
+	Flows     []struct {
 		Name     string
 		Messages []flowMessage
 	}
+	// Captured has what a server of the platform answered, in an older version
+	// of the protocol in which the bodies are the same.
+	Captured []struct {
+		Exchanges []exchange
+	} `json:"captured_from_real_server"`
 }
 
 // vectors returns each body of both files whose service is declared.
@@ -83,7 +90,10 @@ func vectors(t testing.TB) (list []vector) {
 		if err := json.Unmarshal(data, &file); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		list = append(list, file.exchanges()...)
+		list = append(list, exchanges("exchange", file.Exchanges)...)
+		for _, capture := range file.Captured {
+			list = append(list, exchanges("captured exchange", capture.Exchanges)...)
+		}
 		list = append(list, file.flows()...)
 	}
 	if len(list) < 300 {
@@ -92,13 +102,13 @@ func vectors(t testing.TB) (list []vector) {
 	return list
 }
 
-func (file *vectorFile) exchanges() (list []vector) {
-	for i, e := range file.Exchanges {
+func exchanges(what string, all []exchange) (list []vector) {
+	for i, e := range all {
 		declared := Lookup(e.Service)
 		if declared == nil {
 			continue
 		}
-		name := fmt.Sprintf("exchange %d %s", i, e.Call)
+		name := fmt.Sprintf("%s %d %s", what, i, e.Call)
 		if e.RequestBody != nil {
 			list = append(list, vector{name + " request", declared, false, *e.RequestBody, e.Request})
 		}
