@@ -115,7 +115,12 @@ func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 		if err != nil {
 			return value, &TopicError{f.Path, fmt.Errorf("event of a time series: %w", err)}
 		}
-		if bytes = event.Value; !known && any(value) != nil {
+		bytes = event.Value
+		switch {
+		case known:
+		case any(value) == nil:
+			return value, &TopicError{f.Path, errUnknownEvents}
+		default:
 			typ = value.Type()
 		}
 	}
@@ -128,6 +133,8 @@ func FetchedValue[V datatype.Value](f *FetchedTopic) (value V, err error) {
 	}
 	return value, nil
 }
+
+var errUnknownEvents = fmt.Errorf("the type of the events is not known: ask for Properties too: %w", datatype.ErrIncompatible)
 
 // Event identifies the last event of a time series, whose value is
 // [FetchedTopic.Value]. The error matches [ErrNoValue] if there is none or it

@@ -39,7 +39,7 @@ type TopicNotification struct {
 }
 
 // notificationBuffer is the default of TopicListener.Buffer.
-const notificationBuffer = 1 << 16
+const notificationBuffer = 1 << 20
 
 // A TopicListener is a set of callbacks that are told which topics come and go
 // (protocol 25). They run on a goroutine of the listener's own, one after the
@@ -56,7 +56,7 @@ type TopicListener struct {
 	// Buffer is how many notifications may wait for OnNotification. When it is
 	// full the listener is closed, since one that misses a topic has no way to
 	// find out. Selecting yields a notification for every topic that is there.
-	// Default: 65536.
+	// Default: 1048576, which take about 100 MB.
 	Buffer int
 }
 
@@ -179,7 +179,7 @@ func (s *Session) notify(id int64, n TopicNotification) {
 //
 // An error is the last thing that the loop gets; those are of
 // [TopicListenerHandle.Select] and of [TopicListener] OnClose. The loop body runs
-// on the caller's goroutine; what it has not yet taken waits, up to 65536
+// on the caller's goroutine; what it has not yet taken waits, up to 1048576
 // notifications, beyond which the loop ends with [ErrSlowListener].
 func Notifications(ctx context.Context, s *Session, selectors ...string) iter.Seq2[TopicNotification, error] {
 	return func(yield func(TopicNotification, error) bool) {

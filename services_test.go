@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,6 +158,36 @@ func TestUpdateStreamOnServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantIs(t, "Validate with a constraint", never.Validate(ctx), advect.ErrUnsatisfiedConstraint)
+}
+
+// Whoever sets concurrently, the server has in the end what the stream had last.
+func TestUpdateStreamConcurrent(t *testing.T) {
+	ctx, topics := soon(t), open(t, advecttest.Server(t).URL(), "admin").Topics()
+	stream, err := advect.NewUpdateStream[datatype.JSON](topics, "u/c", advect.WithSpecification(advect.NewSpecification(advect.JSON)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for n := range 50 {
+				var err error
+				if (g+n)%10 == 0 {
+					err = stream.Validate(ctx)
+				} else {
+					err = stream.Set(ctx, datatype.MustJSON([]any{strings.Repeat("x", n), g, n}))
+				}
+				if err != nil {
+					t.Errorf("goroutine %d, call %d: %v", g, n, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	want, _ := stream.Get()
+	if got, err := topics.Fetch(ctx, "u/c"); err != nil || !got.(datatype.JSON).Equal(want) {
+		t.Errorf("the topic has %v %v, the stream %v", got, err, want)
+	}
 }
 
 func TestUpdateStreamNullOnServer(t *testing.T) {

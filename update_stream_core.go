@@ -111,6 +111,10 @@ func (s *updateStream) start(ctx context.Context, op *streamOp) (*PendingUpdate,
 		case <-ctx.Done():
 			return nil, s.wrap(context.Cause(ctx))
 		}
+		if ctx.Err() != nil {
+			s.release()
+			return nil, s.wrap(context.Cause(ctx))
+		}
 		if s.state != streamOpening || len(s.held) < heldUpdates {
 			break
 		}

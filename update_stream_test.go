@@ -250,6 +250,12 @@ func TestUpdateStreamFlows(t *testing.T) {
 	binary := func(b ...byte) *datatype.Binary { v := datatype.Binary(b); return &v }
 	playStream(t, "stream: binary deltas", "a/b", nil,
 		[][]*datatype.Binary{{binary(1, 2, 3, 4, 5, 6, 7, 8)}, {binary(1, 2, 3, 4, 5, 6, 7, 0xff)}, {binary()}}, "ok ok ok")
+
+	record := func(field string) *datatype.RecordV2 {
+		v := datatype.NewRecordV2([]string{"aaaaaa", field})
+		return &v
+	}
+	playStream(t, "stream: recordv2 deltas", "a/b", nil, [][]*datatype.RecordV2{{record("bbbbbb")}, {record("bbbbbc")}}, "ok ok")
 }
 
 // A value can be set to null and to a value again, unlike with the official
@@ -329,6 +335,63 @@ func TestUpdateStreamConnection(t *testing.T) {
 		}
 		if err := stream.Validate(t.Context()); !errors.Is(err, ErrMessageLoss) {
 			t.Errorf("Validate: %v", err)
+		}
+		n.closeSession(s, p)
+	})
+}
+
+// A stream outlives a lost connection without loss: what was under way is sent
+// again, and deltas go on where they were.
+func TestUpdateStreamReconnected(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network) {
+		s, p := n.open()
+		stream, err := NewUpdateStream[datatype.String](s.Topics(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer := &streamPeer{peer: p}
+		long := datatype.String(strings.Repeat("x", 100))
+		first, err := stream.Start(t.Context(), long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.receive()
+		peer.base = long.Bytes()
+		p.answer(m.Conversation, &flowMessage{Body: "4d03000003"})
+		if err := first.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		second, err := stream.Start(t.Context(), long+"y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := p.receive()
+		p.cut()
+		synctest.Wait()
+		res := response(wire.Reconnected)
+		res.NextClient = 2 // the first message arrived, the second did not
+		p = n.next().respond(res)
+		peer.peer = p
+		if again := p.receive(); again.Service != service.StreamApplyDelta.ID || !bytes.Equal(again.Body, lost.Body) {
+			t.Errorf("client sent %d %x again, want %x", again.Service, again.Body, lost.Body)
+		} else {
+			peer.base = peer.value(again.Service, again.Body)
+			p.answer(again.Conversation, &flowMessage{})
+		}
+		if err := second.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		third, err := stream.Start(t.Context(), long+"yz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m = p.receive()
+		if got, want := peer.value(m.Service, m.Body), (long + "yz").Bytes(); !bytes.Equal(got, want) {
+			t.Errorf("client set %q, want %q", got, want)
+		}
+		p.answer(m.Conversation, &flowMessage{})
+		if err := third.Wait(t.Context()); err != nil {
+			t.Error(err)
 		}
 		n.closeSession(s, p)
 	})

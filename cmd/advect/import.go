@@ -141,14 +141,21 @@ func (i *importer) result(session *advect.Session, last int, err error) error {
 	return err
 }
 
-// line adds the topic of a line.
-func (i *importer) line(ctx context.Context, text []byte) error {
-	var r topicRecord
-	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("not a topic: %w", err)
+func parseRecord(line []byte) (r topicRecord, err error) {
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, fmt.Errorf("not a topic: %w", err)
 	}
 	if r.Path == "" || r.Type == "" {
-		return errors.New(`not a topic: "path" or "type" is missing`)
+		return r, errors.New(`not a topic: "path" or "type" is missing`)
+	}
+	return r, nil
+}
+
+// line adds the topic of a line.
+func (i *importer) line(ctx context.Context, text []byte) error {
+	r, err := parseRecord(text)
+	if err != nil {
+		return err
 	}
 	if i.Prefix != "" {
 		r.Path = strings.Trim(i.Prefix, "/") + "/" + r.Path
