@@ -120,6 +120,29 @@ export const topics = [
     },
   },
   {
+    id: 'topics.order',
+    group: GROUP,
+    title: 'when add or remove resolves, the session has had its own subscription, unsubscription and notifications',
+    services: [112, 83],
+    transports: ONE,
+    async run(t) {
+      const session = await t.control();
+      const path = t.path();
+      const stream = t.watch(session, path, t.datatypes.string());
+      const heard = t.record('notifications');
+      const registration = await session.notifications.addListener({
+        onTopicNotification: (at, _, type) => heard.push({ type: t.diffusion.TopicNotificationType[type] ?? String(type) }),
+        onDescendantNotification() {}, onClose() {}, onError() {},
+      });
+      await registration.select(path);
+      await session.select(path);
+      await session.topics.add(path, t.TopicType.STRING);
+      t.equal([stream.types(), heard.types()], [['subscribe'], ['ADDED']], 'when add resolves');
+      await session.topics.remove(path);
+      t.equal([stream.types(), heard.types()], [['subscribe', 'unsubscribe'], ['ADDED', 'REMOVED']], 'when remove resolves');
+    },
+  },
+  {
     id: 'topics.add.equality',
     group: GROUP,
     title: 'a specification with its properties in another order or letter case of values is the same one',

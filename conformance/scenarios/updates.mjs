@@ -169,6 +169,36 @@ export const updates = [
     },
   },
   {
+    id: 'updates.empty-values',
+    group: GROUP,
+    title: 'no bytes at all are a value of BINARY and RECORD_V2, by each call that sets one',
+    services: [118, 122, 126, 131],
+    transports: ONE,
+    async run(t) {
+      const session = await t.control();
+      const none = { BINARY: new Uint8Array(0), RECORD_V2: t.datatypes.recordv2().valueBuilder().build() };
+      for (const [type, value] of Object.entries(none)) {
+        const datatype = t.datatypeOf(type);
+        const specification = t.spec(type);
+        const calls = [
+          async (path) => session.topicUpdate.set(await t.topic(session, type, {}, path), datatype, value),
+          (path) => session.topicUpdate.set(path, datatype, value, { specification }),
+          async (path) => session.topicUpdate.createUpdateStream(await t.topic(session, type, {}, path), datatype).set(value),
+          (path) => session.topicUpdate.createUpdateStream(path, datatype, { specification }).set(value),
+        ];
+        for (const [n, call] of calls.entries()) {
+          const path = t.path();
+          const stream = t.watch(session, path, datatype);
+          await session.select(path);
+          await call(path);
+          t.equal(stream.of('value').map((event) => event.value), [type === 'BINARY' ? '' : []], `${type}, call ${n}: values`);
+          const constraint = t.constraints.noValue();
+          await t.refused(session.topicUpdate.set(path, datatype, value, { constraint }), code.CONSTRAINT, `${type}, call ${n}: noValue`);
+        }
+      }
+    },
+  },
+  {
     id: 'updates.pipelined',
     group: GROUP,
     title: 'two hundred sets without waiting: each is answered, all are published in order',
