@@ -29,11 +29,11 @@ export function equal(got, want, what) {
   if (show(got) !== show(want)) throw new Failure(`${what}: got ${show(got)}, want ${show(want)}`);
 }
 
-// The reason of a rejected promise.
+// The reason of a rejected promise, or of a function that throws or returns one.
 export async function rejects(promise, what) {
   let value;
   try {
-    value = await promise;
+    value = await (typeof promise === 'function' ? promise() : promise);
   } catch (error) {
     return error;
   }

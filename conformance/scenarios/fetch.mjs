@@ -336,6 +336,26 @@ export const fetch = [
     },
   },
   {
+    id: 'fetch.server-limit',
+    group: GROUP,
+    title: 'the limit of the server cuts results like maximumResultSize, and paging gets all',
+    services: [117],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve({ args: ['--max-fetch-size', '4000'] });
+      const session = await t.control({ port });
+      const string = t.datatypes.string();
+      const branch = t.path('branch');
+      for (let n = 0; n < 8; n++) await session.topicUpdate.set(`${branch}/${n}`, string, `${n}`.repeat(1_000), { specification: t.spec('STRING') });
+      const pages = [];
+      for (let result, request = session.fetchRequest(); !result || result.hasMore(); request = session.fetchRequest().after(`${branch}/${pages.at(-1).at(-1)}`)) {
+        result = await request.withValues(string).fetch(`?${branch}/`);
+        pages.push(names(result, branch));
+      }
+      t.equal(pages.map((page) => page.join('')), ['012', '345', '67'], 'pages');
+    },
+  },
+  {
     id: 'fetch.failures',
     group: GROUP,
     title: 'without SELECT_TOPIC: ACCESS_DENIED; a broken pattern: INVALID_DATA; topics that may not be read are left out',

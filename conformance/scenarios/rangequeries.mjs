@@ -147,6 +147,22 @@ export const rangequeries = [
     },
   },
   {
+    id: 'time-series.query.truncated',
+    group: GROUP,
+    title: 'a result that would be too large for a message is cut as by a limit, and is not complete',
+    services: [84],
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve({ args: ['--max-fetch-size', '4000'] });
+      const session = await t.control({ port });
+      const string = t.datatypes.string();
+      const path = await t.topic(session, 'TIME_SERIES', { TIME_SERIES_EVENT_VALUE_TYPE: 'string' });
+      for (let n = 0; n < 8; n++) await session.timeseries.append(path, `${n}`.repeat(1_000), string);
+      const result = await session.timeseries.rangeQuery().as(string).selectFrom(path);
+      t.equal([sequences(result), Number(result.selectedCount), result.isComplete], [[5, 6, 7], 8, false], 'result');
+    },
+  },
+  {
     id: 'time-series.query.values',
     group: GROUP,
     title: 'forValues: the latest edit stands at the place of its original, and counts as it',
