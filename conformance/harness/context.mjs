@@ -129,8 +129,9 @@ export class Context {
   }
 
   // A session that leaves the network and returns when the scenario says so: what is published in
-  // between waits in its queue on the server. Over WebSocket.
-  async absentee({ port, ...options } = {}) {
+  // between waits in its queue on the server. Over WebSocket. The server learns of a loss a moment
+  // after the client, which leave() awaits when it is given a server that logs it (level debug).
+  async absentee({ server, port = server?.port, ...options } = {}) {
     const proxy = await this.inspected(port);
     const record = new expect.Record('reconnection attempts');
     const strategy = (start) => record.push({ type: 'ready', start });
@@ -143,6 +144,7 @@ export class Context {
       leave: async () => {
         await this.lose(proxy, events, { count: ++absences });
         await record.await('ready', { count: absences });
+        if (server) await this.host.serverLogged(server.id, `msg="session disconnected" session=${session.sessionId}`);
       },
       start: () => record.items.at(-1).start(),
       back: async () => {

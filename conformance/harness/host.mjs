@@ -8,7 +8,7 @@ import { Endpoint } from './endpoint.mjs';
 import { Inspector, Server } from './processes.mjs';
 
 export const HOST_METHODS = [
-  'shared', 'serve', 'stopServer', 'freePort', 'busySilence',
+  'shared', 'serve', 'stopServer', 'serverLogged', 'freePort', 'busySilence',
   'inspect', 'control', 'stats', 'inspectorLog',
   'endpoint', 'attempts', 'traffic', 'answerNextPoll', 'setPolls', 'stall', 'certificates', 'fileText',
 ];
@@ -53,6 +53,11 @@ export class Host {
 
   async stopServer(id, signal) {
     return this.#get(id).process.stop(signal);
+  }
+
+  // Resolves once a server of the scenario's own has logged a line with this text, long ago or now.
+  async serverLogged(id, text) {
+    await this.#get(id).process.line(new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')));
   }
 
   // A port that nothing listens on. Another process could take it; on a test machine none does.

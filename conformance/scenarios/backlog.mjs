@@ -10,13 +10,15 @@ const UPDATES = 100;
 const json = (t) => t.datatypes.json();
 const numbers = (stream) => stream.of('value').map(({ value }) => value.n);
 
+const serve = (t) => t.host.serve({ args: ['--queue-messages', String(QUEUE), '--log-level', 'debug'] });
+
 // A server with short queues, a publisher, and a session subscribed to a topic with the value
 // {n: 0}, which is then away.
-async function backlogged(t, properties, { args = ['--queue-messages', String(QUEUE)], type = 'JSON' } = {}) {
-  const { port } = await t.host.serve({ args });
-  const publisher = await t.control({ port });
+async function backlogged(t, properties, type = 'JSON') {
+  const server = await serve(t);
+  const publisher = await t.control({ port: server.port });
   const path = await t.topic(publisher, type, properties);
-  const absentee = await t.absentee({ port });
+  const absentee = await t.absentee({ server });
   const stream = t.watch(absentee.session, path, type === 'JSON' ? json(t) : t.datatypes.timeseries(json(t)));
   await publisher.topicUpdate.set(path, json(t), { n: 0 });
   await absentee.session.select(path);
@@ -25,7 +27,7 @@ async function backlogged(t, properties, { args = ['--queue-messages', String(QU
   const publish = async (count, from = 1) => {
     for (let n = from; n < from + count; n++) await publisher.topicUpdate.set(path, json(t), { n });
   };
-  return { port, publisher, path, stream, publish, ...absentee };
+  return { publisher, path, stream, publish, ...absentee };
 }
 
 export const backlog = [
@@ -118,12 +120,12 @@ export const backlog = [
     transports: ONE,
     async run(t) {
       const series = { TIME_SERIES_EVENT_VALUE_TYPE: 'json', TIME_SERIES_RETAINED_RANGE: 'limit 3' };
-      const kept = await backlogged(t, series, { type: 'TIME_SERIES' });
+      const kept = await backlogged(t, series, 'TIME_SERIES');
       await kept.publish(QUEUE / 2);
       await kept.back();
       await kept.stream.await('value', { count: 1 + QUEUE / 2 });
       t.equal(kept.stream.of('value').map(({ value }) => value.value.n), Array.from({ length: 1 + QUEUE / 2 }, (_, n) => n), 'events');
-      const ended = await backlogged(t, { ...series, CONFLATION: 'unsubscribe' }, { type: 'TIME_SERIES' });
+      const ended = await backlogged(t, { ...series, CONFLATION: 'unsubscribe' }, 'TIME_SERIES');
       await ended.publish(UPDATES);
       await ended.back();
       t.equal((await ended.stream.await('unsubscribe')).id, t.diffusion.topics.UnsubscribeReason.BACK_PRESSURE.id, 'reason');
@@ -135,10 +137,11 @@ export const backlog = [
     title: 'PRIORITY: of what waits, topics of high priority come first and those of low last, each in its own order',
     transports: ONE,
     async run(t) {
-      const publisher = await t.control();
+      const server = await serve(t);
+      const publisher = await t.control({ port: server.port });
       const branch = t.path('branch');
       for (const priority of ['low', 'default', 'high']) await t.topic(publisher, 'JSON', { PRIORITY: priority }, `${branch}/${priority}`);
-      const { session, leave, back } = await t.absentee();
+      const { session, leave, back } = await t.absentee({ server });
       const stream = t.watch(session, `?${branch}/`, json(t));
       await session.select(`?${branch}/`);
       await leave();
