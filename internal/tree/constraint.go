@@ -11,40 +11,68 @@ import (
 
 // satisfied evaluates a constraint against the topic at a path, whose mu is held,
 // or nil for none (23 section 3.1). No constraint is always satisfied; the error
-// is UNSATISFIED_CONSTRAINT.
+// is UNSATISFIED_CONSTRAINT, or INVALID_DATA if it takes too long to tell.
 func (t *Tree) satisfied(c *service.Constraint, path string, n *Topic) error {
-	if c == nil || t.evaluate(c, n) {
+	if c == nil || c.Kind == service.Unconstrained {
 		return nil
 	}
-	return wire.Errorf(wire.CodeUnsatisfied, "the constraint for path %s is not satisfied", path)
+	e := evaluation{tree: t, topic: n, work: maxConstraintWork}
+	if n != nil {
+		e.value, e.has = n.plain()
+	}
+	switch ok := e.satisfies(c); {
+	case e.work < 0:
+		return wire.Errorf(wire.CodeInvalidData, "the constraint for path %s has too many conditions for a value of %d bytes", path, len(e.value))
+	case !ok:
+		return wire.Errorf(wire.CodeUnsatisfied, "the constraint for path %s is not satisfied", path)
+	}
+	return nil
 }
 
-func (t *Tree) evaluate(c *service.Constraint, n *Topic) bool {
+// maxConstraintWork is how much of values, in bytes, the evaluation of a
+// constraint may read: each of its conditions reads the value once.
+const maxConstraintWork = 256 << 20
+
+// An evaluation is that of a constraint against a topic.
+type evaluation struct {
+	tree  *Tree
+	topic *Topic // nil: none
+	value []byte
+	has   bool // topic has value
+	work  int  // bytes that may still be read; negative: the result is void
+}
+
+// read takes note that the value is read once more, and reports whether it may be.
+func (e *evaluation) read() bool {
+	e.work -= len(e.value)
+	return e.work >= 0
+}
+
+func (e *evaluation) satisfies(c *service.Constraint) bool {
 	switch c.Kind {
 	case service.Unconstrained:
 		return true
 	case service.Conjunction:
-		return t.evaluate(c.Left, n) && t.evaluate(c.Right, n)
+		return e.satisfies(c.Left) && e.satisfies(c.Right)
 	case service.Disjunction:
-		return t.evaluate(c.Left, n) || t.evaluate(c.Right, n)
+		return e.satisfies(c.Left) || e.satisfies(c.Right)
 	case service.NoTopic:
-		return n == nil
+		return e.topic == nil
 	case service.Locked:
-		return t.config.Locked != nil && t.config.Locked(c.Lock, c.Sequence)
-	}
-	if n == nil {
-		return false
-	}
-	value, has := n.plain()
-	switch c.Kind {
+		return e.tree.locked(c)
 	case service.NoValue:
-		return !has
+		return e.topic != nil && !e.has
 	case service.TopicValue:
-		return has && valueSatisfies(&c.Condition, n.spec.valueType, value)
+		return e.has && e.read() && valueSatisfies(&c.Condition, e.topic.spec.valueType, e.value)
 	case service.PartialJSON:
-		return has && n.spec.valueType == topic.JSON && partSatisfies(c, datatype.JSONFromBytes(value))
+		return e.has && e.topic.spec.valueType == topic.JSON && e.partsSatisfy(c)
 	}
 	return false
+}
+
+// locked reports whether the lock of a constraint is held.
+func (t *Tree) locked(c *service.Constraint) bool {
+	return t.config.Locked != nil && t.config.Locked(c.Lock, c.Sequence)
 }
 
 // valueSatisfies evaluates a condition on a whole value (23 section 3.2).
@@ -59,17 +87,21 @@ func valueSatisfies(c *service.Condition, t topic.Type, value []byte) bool {
 	return ok && compares(c, scalar)
 }
 
-// partSatisfies evaluates the conditions on parts of a document. What a pointer
-// does not find satisfies none of them.
-func partSatisfies(c *service.Constraint, document datatype.JSON) bool {
+// partsSatisfy evaluates the conditions on parts of a document. What a pointer
+// does not find satisfies none of them, nor does a document that cannot be read.
+func (e *evaluation) partsSatisfy(c *service.Constraint) bool {
+	document := datatype.JSONFromBytes(e.value)
+	if _, ok := document.Get(""); !ok || !e.read() {
+		return false
+	}
 	for pointer, condition := range c.With {
 		part, ok := document.Get(pointer)
-		if !ok || !itemSatisfies(&condition, part) {
+		if !ok || !itemSatisfies(&condition, part) || !e.read() {
 			return false
 		}
 	}
 	for _, pointer := range c.Without {
-		if _, ok := document.Get(pointer); ok {
+		if _, ok := document.Get(pointer); ok || !e.read() {
 			return false
 		}
 	}
@@ -130,7 +162,7 @@ func locks(c *service.Constraint) bool {
 func (t *Tree) holdsLocks(c *service.Constraint) bool {
 	switch c.Kind {
 	case service.Locked:
-		return t.evaluate(c, nil)
+		return t.locked(c)
 	case service.Conjunction:
 		return t.holdsLocks(c.Left) && t.holdsLocks(c.Right)
 	case service.Disjunction:
