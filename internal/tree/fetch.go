@@ -27,7 +27,7 @@ func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canR
 	case q.Limit >= 0:
 		t.scan(sel, part, func(n *Topic) (pass string, more bool) {
 			ok, pass := f.candidate(n)
-			return pass, !ok || f.add(n)
+			return pass, !f.exhausted && (!ok || f.add(n))
 		})
 		return f.result
 	case !f.limitsBranches():
@@ -42,7 +42,7 @@ func (t *Tree) Fetch(q *service.Query, sel *selector.Selector, maxSize int, canR
 			if ok {
 				found = append(found, n)
 			}
-			return pass, true
+			return pass, !f.exhausted
 		})
 		for _, n := range slices.Backward(found) {
 			if !f.add(n) {
@@ -67,8 +67,9 @@ type fetch struct {
 	byProperties map[string]int32 // the sets, by their encoding
 	scratch      []byte
 
-	branch string // the latest deep branch
-	taken  int32  // topics of it
+	branch    string // the latest deep branch
+	taken     int32  // topics of it
+	exhausted bool   // no more topics of any branch are wanted
 }
 
 // span returns the part of the tree that the query's range leaves.
@@ -107,6 +108,7 @@ func (f *fetch) candidate(n *Topic) (ok bool, pass string) {
 		f.branch, f.taken = branch, 0
 	}
 	if f.taken >= max(0, f.query.DeepBranchLimit) {
+		f.exhausted = branch == "" // of depth 0: the whole tree
 		return false, branch
 	}
 	f.taken++
