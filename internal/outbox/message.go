@@ -20,6 +20,12 @@ const (
 
 // NewMessage returns the message that build appends, with room for size bytes.
 func NewMessage(size int, build func(b []byte) []byte) *Message {
+	m := MakeMessage(size, build)
+	return &m
+}
+
+// MakeMessage does as NewMessage for a message that is part of something else.
+func MakeMessage(size int, build func(b []byte) []byte) Message {
 	b := build(make([]byte, maxHeader, maxHeader+size))
 	n := len(b) - maxHeader
 	var head int
@@ -37,7 +43,7 @@ func NewMessage(size int, build func(b []byte) []byte) *Message {
 		binary.BigEndian.PutUint64(b[maxHeader-8:], uint64(n))
 	}
 	b[maxHeader-head] = binaryFinal
-	return &Message{frame: b[maxHeader-head:], head: uint8(head)}
+	return Message{frame: b[maxHeader-head:], head: uint8(head)}
 }
 
 // Frame returns the message as one WebSocket frame, to be written, not changed.

@@ -17,19 +17,31 @@ const compressFrom = 1024
 // writers holds zlib writers by level; each is large.
 var writers [zlib.BestCompression + 1]sync.Pool
 
-// compressed is an Update for sessions that understand zlib. Each message is
-// compressed when the first of them needs it.
+// zipped holds the compressed forms of an update's messages.
+type zipped struct {
+	level       int
+	full, delta lazily
+}
+
+// lazily is a message made at most once.
+type lazily struct {
+	once    sync.Once
+	message *outbox.Message
+}
+
+// compressed is an Update for sessions that understand zlib; it has a zipped. Each
+// message is compressed when the first of them needs it.
 type compressed Update
 
 func (u *compressed) Version() uint64 { return u.version }
 
-func (u *compressed) Value() *outbox.Message { return u.zFull.get(u.full, u.level) }
+func (u *compressed) Value() *outbox.Message { return u.zipped.full.get(&u.full, u.zipped.level) }
 
 func (u *compressed) Delta() *outbox.Message {
 	if u.delta == nil || u.delta.Len() < compressFrom {
 		return u.delta
 	}
-	return u.zDelta.get(u.delta, u.level)
+	return u.zipped.delta.get(u.delta, u.zipped.level)
 }
 
 func (l *lazily) get(m *outbox.Message, level int) *outbox.Message {

@@ -12,28 +12,30 @@ import (
 // It implements [outbox.Update] without compression.
 type Update struct {
 	version  uint64
-	retained bool // value is the topic's value until the next update
-	value    []byte
-	full     *outbox.Message
+	full     outbox.Message  // sets the value; empty when the topic keeps none
 	delta    *outbox.Message // from version-1, while it is published; nil: none, or not smaller
-
-	level         int // of compression; 0: never
-	zFull, zDelta lazily
+	zipped   *zipped         // nil: not worth compressing
+	retained bool            // value is the topic's value until the next update
 }
 
-// lazily is a message made at most once.
-type lazily struct {
-	once    sync.Once
-	message *outbox.Message
-}
-
+// newUpdate returns an update whose value is a copy of value.
 func newUpdate(t *Topic, value []byte) *Update {
-	u := &Update{version: 1, level: t.spec.level}
-	u.full = outbox.NewMessage(wire.TopicHeaderLen+len(value), func(b []byte) []byte {
+	u := &Update{version: 1}
+	u.full = outbox.MakeMessage(wire.TopicHeaderLen+len(value), func(b []byte) []byte {
 		return append(wire.AppendTopicHeader(b, wire.TypeTopicValue, t.id, false), value...)
 	})
-	u.value = u.full.Bytes()[wire.TopicHeaderLen:]
+	if t.spec.level > 0 && u.full.Len() >= compressFrom {
+		u.zipped = &zipped{level: t.spec.level}
+	}
 	return u
+}
+
+// value returns the value's bytes, which are shared and must not be changed.
+func (u *Update) value() []byte {
+	if u.full.Len() == 0 {
+		return nil
+	}
+	return u.full.Bytes()[wire.TopicHeaderLen:]
 }
 
 // publish makes u the topic's newest update and gives it to all subscribers. d is
@@ -48,7 +50,7 @@ func (t *Topic) publish(u *Update, d []byte) {
 		if d != nil {
 			u.setDelta(t, d)
 		} else {
-			u.findDelta(t, old.value)
+			u.findDelta(t, old.value())
 		}
 	}
 	if t.spec.retains {
@@ -59,7 +61,10 @@ func (t *Topic) publish(u *Update, d []byte) {
 	for _, s := range t.subscriptions {
 		s.client.sink.Updated(s, u)
 	}
-	u.delta, u.zDelta.message = nil, nil // nobody else will want them
+	u.delta = nil // nobody else will want it
+	if u.zipped != nil {
+		u.zipped.delta.message = nil
+	}
 	t.life.update()
 }
 
@@ -67,7 +72,8 @@ func (t *Topic) publish(u *Update, d []byte) {
 func (u *Update) findDelta(t *Topic, old []byte) {
 	scratch := deltaScratch.Get().(*[]byte)
 	defer deltaScratch.Put(scratch)
-	if d, ok := delta.Append((*scratch)[:0], old, u.value, len(u.value)); ok {
+	value := u.value()
+	if d, ok := delta.Append((*scratch)[:0], old, value, len(value)); ok {
 		*scratch = d
 		u.setDelta(t, d)
 	}
@@ -75,7 +81,7 @@ func (u *Update) findDelta(t *Topic, old []byte) {
 
 // setDelta gives u a delta, unless it is not smaller than the value.
 func (u *Update) setDelta(t *Topic, d []byte) {
-	if len(d) >= len(u.value) {
+	if len(d) >= len(u.value()) {
 		return
 	}
 	u.delta = outbox.NewMessage(wire.TopicHeaderLen+len(d), func(b []byte) []byte {
@@ -89,14 +95,14 @@ var deltaScratch = sync.Pool{New: func() any { b := make([]byte, 0, 512); return
 func (u *Update) Version() uint64 { return u.version }
 
 // Value returns the message that sets the whole value.
-func (u *Update) Value() *outbox.Message { return u.full }
+func (u *Update) Value() *outbox.Message { return &u.full }
 
 // Delta returns the message that leads there from the version before, or nil.
 func (u *Update) Delta() *outbox.Message { return u.delta }
 
 // For returns the update for sessions that understand zlib, or do not.
 func (u *Update) For(zlib bool) outbox.Update {
-	if zlib && u.level > 0 && u.full.Len() >= compressFrom {
+	if zlib && u.zipped != nil {
 		return (*compressed)(u)
 	}
 	return u

@@ -230,7 +230,7 @@ func (t *Topic) set(by *Author, value []byte, via *UpdateStream, d []byte) {
 		if cleared && (old == nil || !old.retained) {
 			return
 		}
-		if old != nil && old.retained && bytes.Equal(old.value, value) {
+		if old != nil && old.retained && bytes.Equal(old.value(), value) {
 			return
 		}
 	}

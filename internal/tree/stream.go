@@ -122,7 +122,7 @@ func (s *UpdateStream) apply(d []byte) ([]byte, error) {
 	base := s.base
 	if s.topic.series == nil {
 		if u := s.topic.latest.Load(); u != nil {
-			base = u.value
+			base = u.value()
 		}
 	}
 	switch {

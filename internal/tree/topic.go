@@ -47,7 +47,7 @@ func (t *Topic) Owner() string { return t.spec.owner }
 // latest event in event form. The bytes are shared and must not be changed.
 func (t *Topic) Value() ([]byte, bool) {
 	if u := t.latest.Load(); u != nil && u.retained {
-		return u.value, true
+		return u.value(), true
 	}
 	return nil, false
 }
@@ -65,7 +65,7 @@ func (t *Topic) plain() ([]byte, bool) {
 // Newest implements [outbox.Source].
 func (t *Topic) Newest() (*outbox.Message, uint64) {
 	if u := t.latest.Load(); u != nil && t.spec.retains {
-		return u.full, u.version
+		return &u.full, u.version
 	}
 	return nil, 0
 }

@@ -43,7 +43,7 @@ func (p *picture) Subscribed(s *Subscription, initial []*Update) {
 	}
 	p.values[path], p.ids[path] = nil, s.Topic.ID()
 	for _, u := range initial {
-		p.values[path] = u.value
+		p.values[path] = u.value()
 	}
 	p.events = append(p.events, "sub "+path)
 }
@@ -58,11 +58,11 @@ func (p *picture) Updated(s *Subscription, u *Update) {
 	}
 	if d := u.Delta(); d != nil {
 		got, err := delta.Apply(nil, old, d.Bytes()[wire.TopicHeaderLen:], 1<<20)
-		if err != nil || !bytes.Equal(got, u.value) {
-			p.t.Errorf("%s: delta on %x gives %x, %v; want %x", path, old, got, err, u.value)
+		if err != nil || !bytes.Equal(got, u.value()) {
+			p.t.Errorf("%s: delta on %x gives %x, %v; want %x", path, old, got, err, u.value())
 		}
 	}
-	p.values[path] = u.value
+	p.values[path] = u.value()
 	p.events = append(p.events, "update "+path)
 }
 
