@@ -274,9 +274,10 @@ func (s *Session) Subscribed(sub *tree.Subscription, initial []*tree.Update) {
 	if s.closed {
 		return
 	}
-	values := make([]*outbox.Message, len(initial))
-	for i, u := range initial {
-		values[i] = u.For(s.zlib).Value()
+	var one [1]*outbox.Message
+	values := one[:0]
+	for _, u := range initial {
+		values = append(values, u.For(s.zlib).Value())
 	}
 	s.pushed(s.queue.Start(&sub.Stream, m, values...))
 }
@@ -292,8 +293,7 @@ func (s *Session) Updated(sub *tree.Subscription, u *tree.Update) {
 }
 
 // Unsubscribed implements [tree.Sink].
-func (s *Session) Unsubscribed(sub *tree.Subscription, reason service.UnsubscribeReason) {
-	m := sub.Topic.Unsubscription(reason)
+func (s *Session) Unsubscribed(sub *tree.Subscription, _ service.UnsubscribeReason, m *outbox.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {

@@ -10,6 +10,7 @@ import (
 
 	"advect.dev/datatype"
 	"advect.dev/internal/delta"
+	"advect.dev/internal/outbox"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
 )
@@ -17,12 +18,12 @@ import (
 // quiet is a sink and a listener sink that takes everything and keeps nothing.
 type quiet struct{ told int }
 
-func (q *quiet) CanRead(*Topic) bool                                   { return true }
-func (q *quiet) Subscribed(*Subscription, []*Update)                   { q.told++ }
-func (q *quiet) Updated(*Subscription, *Update)                        { q.told++ }
-func (q *quiet) Unsubscribed(*Subscription, service.UnsubscribeReason) { q.told++ }
-func (q *quiet) Event(kind service.TopicEventKind, n *Topic)           { q.told++ }
-func (q *quiet) Descendant(kind service.TopicEventKind, n *Topic)      { q.told++ }
+func (q *quiet) CanRead(*Topic) bool                                                    { return true }
+func (q *quiet) Subscribed(*Subscription, []*Update)                                    { q.told++ }
+func (q *quiet) Updated(*Subscription, *Update)                                         { q.told++ }
+func (q *quiet) Unsubscribed(*Subscription, service.UnsubscribeReason, *outbox.Message) { q.told++ }
+func (q *quiet) Event(kind service.TopicEventKind, n *Topic)                            { q.told++ }
+func (q *quiet) Descendant(kind service.TopicEventKind, n *Topic)                       { q.told++ }
 func (q *quiet) client(t testing.TB, tr *Tree, selections ...string) *Client {
 	c := NewClient(q)
 	for _, s := range selections {

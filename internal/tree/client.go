@@ -15,12 +15,13 @@ import (
 // quickly and must not call the tree.
 type Sink interface {
 	// Subscribed announces a topic, with the updates that lead to its current
-	// value: one, or for a time series any number; none if there is no value.
+	// value: one, or for a time series any number; none if there is no value. The
+	// slice is the tree's.
 	Subscribed(s *Subscription, initial []*Update)
 	// Updated tells of a change.
 	Updated(s *Subscription, u *Update)
-	// Unsubscribed is the last call about s.
-	Unsubscribed(s *Subscription, reason service.UnsubscribeReason)
+	// Unsubscribed is the last call about s. m is the message that says so.
+	Unsubscribed(s *Subscription, reason service.UnsubscribeReason, m *outbox.Message)
 	// CanRead reports whether the session may read a topic. It is called without a
 	// topic locked.
 	CanRead(n *Topic) bool
@@ -46,6 +47,7 @@ type Client struct {
 	changes       uint64 // to scopes
 	size          int    // of all scopes, in octets
 	subscriptions map[*Topic]*Subscription
+	initial       [1]*Update // for Sink.Subscribed
 }
 
 // NewClient returns a client without selections.

@@ -24,19 +24,18 @@ func (t *Topic) event(e service.Event) service.EventMetadata {
 	return e.EventMetadata
 }
 
-// recent returns the updates with which a subscription to a time series starts,
-// and the version that the client then holds (10 section 10.9).
-func (t *Topic) recent(latest *Update) (updates []*Update, held uint64) {
+// recent appends the updates with which a subscription to a time series starts to
+// dst, and returns the version that the client then holds (10 section 10.9).
+func (t *Topic) recent(dst []*Update, latest *Update) (updates []*Update, held uint64) {
 	last, _ := t.series.Latest()
 	r, always := t.spec.SubscriptionRange()
 	for _, e := range t.series.Subscription(r, always) {
 		if e.Sequence == last.Sequence {
-			return append(updates, latest), latest.version
+			return append(dst, latest), latest.version
 		}
-		u := newUpdate(t, e.Append(nil))
-		updates = append(updates, u)
+		dst = append(dst, newUpdate(t, e.Append(nil)))
 	}
-	return updates, 0 // not the latest event: no base for the next delta
+	return dst, 0 // not the latest event: no base for the next delta
 }
 
 // Append adds an event to the time series at a path, with a timestamp in

@@ -94,7 +94,7 @@ func (t *Topic) Notification() *outbox.Message {
 	return m
 }
 
-// attach subscribes a client, unless the topic has gone.
+// attach subscribes a client, unless the topic has gone. Client.mu is held.
 func (t *Topic) attach(c *Client) *Subscription {
 	s := &Subscription{Topic: t, client: c}
 	s.Stream = outbox.Stream{Source: t, Conflation: t.spec.conflation, Priority: t.spec.priority, Tidy: t.spec.tidy}
@@ -106,23 +106,24 @@ func (t *Topic) attach(c *Client) *Subscription {
 	s.index = len(t.subscriptions)
 	t.subscriptions = append(t.subscriptions, s)
 	var initial []*Update
-	initial, s.Stream.Held = t.initial()
+	initial, s.Stream.Held = t.initial(c.initial[:0])
 	c.sink.Subscribed(s, initial)
+	c.initial[0] = nil
 	t.life.subscribed(len(t.subscriptions))
 	return s
 }
 
-// initial returns the updates that a new subscriber gets, and the version that it
-// then holds (21 section 4.2). mu is held.
-func (t *Topic) initial() (updates []*Update, held uint64) {
+// initial appends the updates that a new subscriber gets to dst, and returns the
+// version that it then holds (21 section 4.2). mu is held.
+func (t *Topic) initial(dst []*Update) (updates []*Update, held uint64) {
 	latest := t.latest.Load()
 	switch {
 	case latest == nil:
 		return nil, 0
 	case t.series != nil:
-		return t.recent(latest)
+		return t.recent(dst, latest)
 	case latest.retained:
-		return []*Update{latest}, latest.version
+		return append(dst, latest), latest.version
 	}
 	return nil, latest.version
 }
@@ -143,7 +144,7 @@ func (t *Topic) detach(s *Subscription, tell bool, reason service.UnsubscribeRea
 		t.subscriptions = slices.Clone(t.subscriptions)
 	}
 	if tell {
-		s.client.sink.Unsubscribed(s, reason)
+		s.client.sink.Unsubscribed(s, reason, t.Unsubscription(reason))
 	}
 	t.life.subscribed(last)
 }
@@ -158,10 +159,13 @@ func (t *Topic) remove() ([]*Subscription, bool) {
 		return nil, false
 	}
 	t.removed, t.stream = true, nil
-	for _, s := range t.subscriptions {
-		s.client.sink.Unsubscribed(s, service.Removed)
-	}
 	gone := t.subscriptions
+	if len(gone) > 0 {
+		m := t.Unsubscription(service.Removed)
+		for _, s := range gone {
+			s.client.sink.Unsubscribed(s, service.Removed, m)
+		}
+	}
 	t.subscriptions = nil
 	t.life.end()
 	return gone, true

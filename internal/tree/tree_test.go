@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"advect.dev/internal/delta"
+	"advect.dev/internal/outbox"
 	"advect.dev/internal/selector"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
@@ -66,7 +67,7 @@ func (p *picture) Updated(s *Subscription, u *Update) {
 	p.events = append(p.events, "update "+path)
 }
 
-func (p *picture) Unsubscribed(s *Subscription, reason service.UnsubscribeReason) {
+func (p *picture) Unsubscribed(s *Subscription, reason service.UnsubscribeReason, _ *outbox.Message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	path := s.Topic.Path()
