@@ -43,7 +43,7 @@ type Client struct {
 	mu            sync.Mutex
 	closed        bool
 	suspended     bool // nothing is subscribed until Resume
-	scopes        map[string][]selection
+	scopes        map[string]*scope
 	changes       uint64 // to scopes
 	size          int    // of all scopes, in octets
 	subscriptions map[*Topic]*Subscription
@@ -53,38 +53,15 @@ type Client struct {
 // NewClient returns a client without selections.
 func NewClient(sink Sink) *Client { return &Client{sink: sink} }
 
-// A selection is an entry of a scope; the last that matches a path decides
-// (21 section 3).
-type selection struct {
-	selector *selector.Selector
-	selects  bool
-}
-
 // maxSelections bounds what one session can make the server hold, in octets: of
 // short selectors it is tens of thousands.
 const maxSelections = 4 << 20
 
-// entrySize is what an entry takes besides its text, about.
-const entrySize = 64
-
-func (s *selection) size(scope string) int { return entrySize + len(scope) + len(s.selector.String()) }
-
 // selected reports whether any scope selects the path. mu is held.
 func (c *Client) selected(path string) bool {
-	for _, list := range c.scopes {
-		if selects(list, path) {
+	for _, s := range c.scopes {
+		if s.selects(path) {
 			return true
-		}
-	}
-	return false
-}
-
-// selects reports whether a list selects a path: the last entry that matches it
-// decides.
-func selects(list []selection, path string) bool {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].selector.Match(path) {
-			return list[i].selects
 		}
 	}
 	return false
@@ -157,43 +134,56 @@ func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.
 // record appends an entry to a scope, leaving out what it makes redundant
 // (21 section 3 rule 5). It fails with INVALID_DATA, changing nothing, when the
 // client has too many. Client.mu is held.
-func (t *Tree) record(c *Client, scope string, s selection) error {
+func (t *Tree) record(c *Client, name string, e selection) error {
 	c.changes++
-	list := c.scopes[scope]
-	if !s.selects && len(list) == 0 {
+	s := c.scopes[name]
+	if s == nil {
+		if !e.selects {
+			return nil
+		}
+		s = &scope{}
+	}
+	if !e.selects && e.selector.MatchesEverything() {
+		for at := range s.entries {
+			t.unrecord(c, name, &s.entries[at])
+		}
+		delete(c.scopes, name)
 		return nil
 	}
-	everything := !s.selects && s.selector.MatchesEverything()
-	redundant := func(old selection) bool { return everything || old.selector.String() == s.selector.String() }
-	if c.size+s.size(scope) > maxSelections && !slices.ContainsFunc(list, redundant) {
+	at := s.find(e.selector.String())
+	if at < 0 && c.size+e.size(name) > maxSelections {
 		return wire.Errorf(wire.CodeInvalidData, "the session has too many selections, or too long ones: unsubscribe from everything and select less")
 	}
-	list = slices.DeleteFunc(list, func(old selection) bool {
-		if !redundant(old) {
-			return false
-		}
-		c.size -= old.size(scope)
-		if old.selects {
-			t.unindex(c, old.selector)
-		}
-		return true
-	})
-	if s.selects {
-		t.index(c, s.selector)
+	if e.selects { // before the same is taken out, so that the index keeps it
+		t.index(c, e.selector)
 	}
-	if s.selects || len(list) > 0 {
-		list = append(list, s)
-		c.size += s.size(scope)
+	if at >= 0 {
+		t.unrecord(c, name, &s.entries[at])
+		s.remove(at)
 	}
-	if len(list) == 0 {
-		delete(c.scopes, scope)
+	if !e.selects && s.live == 0 {
+		delete(c.scopes, name)
 		return nil
 	}
+	s.add(e)
+	c.size += e.size(name)
 	if c.scopes == nil {
-		c.scopes = make(map[string][]selection, 1)
+		c.scopes = make(map[string]*scope, 1)
 	}
-	c.scopes[scope] = list
+	c.scopes[name] = s
 	return nil
+}
+
+// unrecord undoes what record did for an entry outside its scope. Client.mu is
+// held.
+func (t *Tree) unrecord(c *Client, name string, e *selection) {
+	if e.selector == nil {
+		return
+	}
+	c.size -= e.size(name)
+	if e.selects {
+		t.unindex(c, e.selector)
+	}
 }
 
 func (t *Tree) index(c *Client, sel *selector.Selector) {
@@ -292,10 +282,10 @@ func (t *Tree) Reauthorize(c *Client) {
 // attachSelected subscribes to every topic that the selections select.
 func (t *Tree) attachSelected(c *Client) {
 	var selectors []*selector.Selector
-	for _, list := range c.scopes {
-		for _, s := range list {
-			if s.selects {
-				selectors = append(selectors, s.selector)
+	for _, s := range c.scopes {
+		for _, e := range s.entries {
+			if e.selects {
+				selectors = append(selectors, e.selector)
 			}
 		}
 	}
@@ -333,11 +323,9 @@ func (t *Tree) Close(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed, c.suspended = true, true
-	for _, list := range c.scopes {
-		for _, s := range list {
-			if s.selects {
-				t.unindex(c, s.selector)
-			}
+	for name, s := range c.scopes {
+		for at := range s.entries {
+			t.unrecord(c, name, &s.entries[at])
 		}
 	}
 	c.scopes = nil
