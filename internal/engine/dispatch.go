@@ -63,7 +63,7 @@ func (s *Session) Fail(conn Conn, reason CloseReason, err error) {
 }
 
 // A handler serves one service: it decodes the request, checks what the service
-// needs, and returns the whole response message.
+// needs, and returns the whole response message, or nil if it has sent it or will.
 type handler func(s *Session, conversation int64, body []byte) (*outbox.Message, error)
 
 // needs says what a session must hold to call a service: global permissions,
@@ -135,6 +135,30 @@ func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 	}
 }
 
+// defers returns the handler of a service that is answered when the time comes.
+// fn gets what sends the answer, to be called at most once, from any goroutine,
+// with no session locked; an error is answered at once, in its place.
+//
+// The answer is queued like any other, so that it survives a reconnection. A
+// client that has lost messages no longer waits for it: what fn keeps to answer
+// later must be forgotten in forgetRegistrations.
+func defers[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(s *Session, req Req, answer func(Res)) error) handler {
+	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
+		req, err := svc.ReadRequest(body)
+		if err != nil {
+			return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
+		}
+		if err := n.check(s, &req); err != nil {
+			return nil, err
+		}
+		return nil, fn(s, req, func(res Res) {
+			if conversation != 0 {
+				s.send(outbox.NewMessage(16, func(b []byte) []byte { return svc.AppendResponse(b, conversation, res) }))
+			}
+		})
+	}
+}
+
 // serve handles a request and queues its answer, behind all that the request
 // made the server queue for this session (02 section 9).
 func (s *Session) serve(m *wire.Message) {
@@ -152,7 +176,9 @@ func (s *Session) serve(m *wire.Message) {
 			return wire.AppendError(b, m.Conversation, *e)
 		})
 	}
-	s.send(answer)
+	if answer != nil {
+		s.send(answer)
+	}
 }
 
 func (s *Session) handle(m *wire.Message) (answer *outbox.Message, err error) {

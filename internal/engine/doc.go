@@ -9,6 +9,6 @@
 // session without connection has a timer.
 //
 // Locks are taken in this order: Session.in, then those of package tree, then
-// Session.mu. Nothing is called with Session.mu held but the queue and
-// [Conn.Wake].
+// that of package lock, then Session.mu. Nothing is called with Session.mu held but
+// the queue and [Conn.Wake].
 package engine

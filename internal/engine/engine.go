@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"advect.dev/internal/lock"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/tree"
@@ -22,6 +23,7 @@ import (
 type Engine struct {
 	cfg      Config
 	tree     *tree.Tree
+	locks    *lock.Table
 	handlers map[int32]handler
 	run      int64 // server half of the session ids
 	nextID   atomic.Int64
@@ -44,6 +46,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		cfg:       cfg,
 		handlers:  handlers(),
+		locks:     lock.NewTable(),
 		run:       int64(binary.BigEndian.Uint64(run[:])),
 		byToken:   make(map[string]*Session),
 		byID:      make(map[wire.SessionID]*Session),
@@ -51,7 +54,7 @@ func New(cfg Config) *Engine {
 	}
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
-	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler})
+	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
 	return e
 }
 

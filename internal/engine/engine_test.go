@@ -126,6 +126,13 @@ func TestPermissions(t *testing.T) {
 		"no longer missing":    service.TopicControlDeregistration.AppendRequest(nil, 1, service.PathDeregistration{Definition: service.MissingTopic.ID, Path: "m"}),
 		"ping":                 service.UserPing.AppendRequest(nil, 1, service.Empty{}),
 		"system ping":          service.SystemPing.AppendRequest(nil, 1, service.Empty{}),
+		"lock":                 service.AcquireSessionLock.AppendRequest(nil, 1, service.LockRequest{}),
+		"lock reserved":        service.AcquireSessionLock.AppendRequest(nil, 1, service.LockRequest{LockCancellation: service.LockCancellation{Lock: "Diffusion/lock"}}),
+		"lock by path":         service.AcquireSessionLock.AppendRequest(nil, 1, service.LockRequest{LockCancellation: service.LockCancellation{Lock: "/own/lock"}}),
+		"cancel lock":          service.CancelAcquireSessionLock.AppendRequest(nil, 1, service.LockCancellation{}),
+		"unlock":               service.ReleaseSessionLock.AppendRequest(nil, 1, service.Acquisition{}),
+		"who locks":            service.GetSessionLock.AppendRequest(nil, 1, ""),
+		"all locks":            service.GetSessionLocks.AppendRequest(nil, 1, service.Empty{}),
 		"own properties":       service.GetOwnSessionProperties.AppendRequest(nil, 1, service.Empty{}),
 		"global permissions":   service.ListGlobalPermissions.AppendRequest(nil, 1, service.Empty{}),
 		"path permissions":     service.ListPathPermissions.AppendRequest(nil, 1, "a"),
@@ -151,6 +158,11 @@ func TestPermissions(t *testing.T) {
 		"query of edits":       {"", "client", "control", "operator", "admin"}, // no stock role has it
 		"listen reserved":      {"", "client", "control"},
 		"missing":              {"", "client", "operator"},
+		"lock":                 {"", "client", "operator"},
+		"lock by path":         {"", "client", "operator"},
+		"lock reserved":        {"", "client", "control", "operator", "admin"}, // no stock role may
+		"who locks":            {"", "client", "control"},
+		"all locks":            {"", "client", "control"},
 	}
 	e := newEngine(t, nil)
 	if _, err := e.tree.Add(somebody, &service.AddRequest{Path: "a", Specification: spec}); err != nil {
@@ -176,6 +188,8 @@ func TestPermissions(t *testing.T) {
 			if answer.Type == wire.TypeError && !got && !slices.Contains(otherwise, answer.Error.Code) {
 				t.Errorf("%s as %q: %v", name, principal, answer.Error)
 			}
+			s.Close(ClosedByController)
+			e.finished.Wait() // the next may want the same lock
 		}
 	}
 	for id := range e.handlers {

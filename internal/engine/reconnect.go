@@ -43,6 +43,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	if old != nil {
 		old.Close()
 	}
+	e.locks.ConnectionChanged(s) // Lost is not called for a connection that was replaced
 
 	if lossless {
 		s.inbound.reconnected(knew)

@@ -7,8 +7,8 @@ import (
 	"advect.dev/internal/wire"
 )
 
-// registrations are what a session has on the server besides its selections. They
-// end with the session, and when it loses messages (35 section 4).
+// registrations are what a session has on the server besides its selections and its
+// locks. They end with the session, and when it loses messages (35 section 4).
 type registrations struct {
 	streams   map[service.StreamID]*tree.UpdateStream
 	sweep     int // number of streams at which those no longer valid are forgotten
@@ -16,7 +16,8 @@ type registrations struct {
 	missing   map[string]*missingHandler // by path
 }
 
-// forgetRegistrations ends all registrations. in is held.
+// forgetRegistrations ends all registrations, and all that the session holds or
+// waits for in the table of locks. in is held.
 func (s *Session) forgetRegistrations() {
 	r := s.registrations
 	s.registrations = registrations{}
@@ -29,6 +30,7 @@ func (s *Session) forgetRegistrations() {
 	for _, h := range r.missing {
 		s.engine.missing.remove(h)
 	}
+	s.engine.locks.Close(s)
 }
 
 const minSweep = 64

@@ -44,6 +44,12 @@ func handlers() map[int32]handler {
 		service.TopicControlRegistration.ID:   serves(service.TopicControlRegistration, global[service.PathRegistration](security.RegisterHandler), (*Session).registerMissing),
 		service.TopicControlDeregistration.ID: serves(service.TopicControlDeregistration, anyone[service.PathDeregistration](), (*Session).deregisterMissing),
 
+		service.AcquireSessionLock.ID:       defers(service.AcquireSessionLock, onPath(lockName, security.AcquireLock), (*Session).acquireLock),
+		service.CancelAcquireSessionLock.ID: serves(service.CancelAcquireSessionLock, anyone[service.LockCancellation](), (*Session).cancelLock),
+		service.ReleaseSessionLock.ID:       serves(service.ReleaseSessionLock, anyone[service.Acquisition](), (*Session).releaseLock),
+		service.GetSessionLock.ID:           serves(service.GetSessionLock, global[service.Text](security.ViewServer), (*Session).getLock),
+		service.GetSessionLocks.ID:          serves(service.GetSessionLocks, global[service.Empty](security.ViewServer), (*Session).getLocks),
+
 		service.GetOwnSessionProperties.ID: serves(service.GetOwnSessionProperties, anyone[service.Empty](), (*Session).ownProperties),
 		service.ListGlobalPermissions.ID:   serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
 		service.ListPathPermissions.ID:     serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),

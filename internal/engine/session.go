@@ -107,23 +107,32 @@ func (s *Session) Over() bool {
 // Lost says that conn is gone. The session waits for a reconnection, or ends if
 // it cannot have one. It is a no-op for any but the current connection.
 func (s *Session) Lost(conn Conn, reason CloseReason) {
+	if s.disconnect(conn, reason) {
+		s.engine.locks.ConnectionChanged(s)
+	}
+}
+
+// disconnect does what Lost says but for locks, and reports whether the session
+// was connected with conn and waits now.
+func (s *Session) disconnect(conn Conn, reason CloseReason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != conn {
-		return
+		return false
 	}
 	s.conn = nil
 	if s.closed {
-		return
+		return false
 	}
 	if s.window <= 0 {
 		s.close(reason)
-		return
+		return false
 	}
 	s.lost = time.Now()
 	s.pingCID = 0
 	s.expiry = time.AfterFunc(s.window, func() { s.expire(reason) })
 	s.engine.cfg.Log.Debug("session disconnected", "session", s.id, "reason", reason, "window", s.window)
+	return true
 }
 
 // expire closes a session whose window has passed.
