@@ -28,12 +28,12 @@ func (e *events) CanRead(*Topic) bool { return true }
 
 func (e *events) Subscribed(_ *Subscription, initial []*Update) {
 	for _, u := range initial {
-		e.take(u.value, "")
+		e.take(u.value(), "")
 	}
 }
 
 func (e *events) Updated(s *Subscription, u *Update) {
-	value := u.value
+	value := u.value()
 	if d := u.Delta(); d != nil && s.Stream.Held == u.version-1 {
 		var err error
 		if value, err = delta.Apply(nil, e.previous, d.Bytes()[wire.TopicHeaderLen:], 1<<20); err != nil {
