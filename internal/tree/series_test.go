@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"advect.dev/internal/delta"
+	"advect.dev/internal/outbox"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
 	"advect.dev/internal/wire"
@@ -45,7 +46,7 @@ func (e *events) Updated(s *Subscription, u *Update) {
 	e.take(value, "live ")
 }
 
-func (e *events) Unsubscribed(*Subscription, service.UnsubscribeReason) {}
+func (e *events) Unsubscribed(*Subscription, service.UnsubscribeReason, *outbox.Message) {}
 
 func (e *events) take(value []byte, prefix string) {
 	e.mu.Lock()
