@@ -1,16 +1,29 @@
 package service
 
-// all lists every declared service, in the order of 20 section 1.
+// all lists every declared service, in the order of their numbers (20 section 1).
 var all = []Declaration{
-	Subscribe, Unsubscribe, ChangePrincipal, CloseClient,
-	TopicControlRegistration, TopicControlDeregistration, UnsubscriptionNotification, MissingTopic,
-	SystemPing, UserPing, TopicRemoval, RangeQuery, NotifySubscription,
+	Subscribe, Unsubscribe, ChangePrincipal, SubscribeClient, UnsubscribeClient, CloseClient, SetClientConflation,
+	ServerControlRegistration, ServerControlDeregistration, TopicControlRegistration, TopicControlDeregistration,
+	UnsubscriptionNotification, MissingTopic, SystemPing, UserPing,
+	GetSystemAuthentication, UpdateSystemAuthentication, GetSecurityConfiguration, UpdateSecurityConfiguration,
+	FilterSubscribe, FilterUnsubscribe, GetSessionProperties,
+	SessionPropertiesRegistration, SessionPropertiesEvent, TopicRemoval, RangeQuery,
+	MessagingSend, MessagingToSession, NotifySubscription, MessagingToHandler,
 	NotificationDeregistration, TopicEvent, DescendantEvent, NotificationSelection, NotificationDeselection,
-	TimeSeriesAppend, TimeSeriesEdit, TopicAdd, FetchQuery, SetTopic, AddAndSetTopic,
-	AcquireSessionLock, CancelAcquireSessionLock, ReleaseSessionLock,
+	RequestHandlerRegistration, RequestHandlerDeregistration, TimeSeriesAppend, TimeSeriesEdit,
+	MessagingToFilter, FilterResponse, SetSessionProperties, SetSessionPropertiesFilter,
+	TopicAdd, AcquireSessionLock, CancelAcquireSessionLock, ReleaseSessionLock, FetchQuery, SetTopic,
+	AuthenticatorRegistration, Authenticator, AuthenticatorDeregistration, AddAndSetTopic,
+	ChangeAuthorisationRoles, ChangeAuthorisationRolesFilter,
 	CreateStream, CreateStreamAndSet, CheckStream, StreamSet, StreamApplyDelta, StreamAdd, StreamAddAndSet,
-	ListGlobalPermissions, ListPathPermissions, ApplyJSONPatch, TimeSeriesTimestampAppend,
-	GetSessionLock, GetSessionLocks, UnsubscribeAll, GetOwnSessionProperties, ReAuthenticate,
+	FetchLogEntries, PutSessionMetricCollector, RemoveSessionMetricCollector, ListSessionMetricCollectors,
+	GetServerMetrics, ListGlobalPermissions, ListPathPermissions, GetEntityClassMetrics,
+	PutTopicMetricCollector, RemoveTopicMetricCollector, ListTopicMetricCollectors, FetchJMXValues,
+	ApplyJSONPatch, CloseClientFilter, SetClientConflationFilter, TimeSeriesTimestampAppend, SessionFetch,
+	GetMetrics, SetMetricAlert, ListMetricAlerts, SessionEventRegistration, SessionEventDeregistration,
+	RemoveMetricAlert, GetSessionLock, GetSessionLocks, GetSelectors,
+	UnsubscribeAll, UnsubscribeAllByFilter, UnsubscribeAllControl,
+	GetOwnSessionProperties, ReAuthenticate, RevokeAuthentication,
 }
 
 // All returns every declared service.

@@ -21,13 +21,7 @@ func describe(s Declaration, response bool, value any) any {
 	case Count:
 		return object{"count": int32(v)}
 	case Text:
-		switch s {
-		case ListPathPermissions:
-			return object{"path": string(v)}
-		case GetSessionLock:
-			return object{"lockName": string(v)}
-		}
-		return object{"selector": string(v)}
+		return object{textNames[s]: string(v)}
 	case Created:
 		if s == TopicAdd {
 			return object{"status": [...]string{"ADDED", "EXISTS"}[v]}
@@ -85,6 +79,9 @@ func describe(s Declaration, response bool, value any) any {
 	case PatchResult:
 		return object{"failedOperation": int32(v)}
 	case Conversation:
+		if s == SessionEventDeregistration {
+			return object{"conversationId": int64(v)}
+		}
 		return object{"handlerConversation": int64(v)}
 	case ListenerSelection:
 		return object{"handlerConversation": v.Listener, "selector": v.Selector}
@@ -100,6 +97,10 @@ func describe(s Declaration, response bool, value any) any {
 	case MissingTopicRequest:
 		return object{"selector": v.Selector, "sessionProperties": describeProperties(v.Properties),
 			"serverNames": append([]string{}, v.Servers...), "handlerConversation": v.Handler}
+	case ControlParameters:
+		return object{"definition": v.Definition, "group": v.Group}
+	case ControlRegistration:
+		return object{"definition": v.Definition, "group": v.Group, "handlerConversation": v.Handler}
 	case LockRequest:
 		return object{"lockName": v.Lock, "requestId": v.Request, "scope": v.Scope}
 	case LockCancellation:
@@ -134,7 +135,19 @@ func describe(s Declaration, response bool, value any) any {
 	case QueryResult:
 		return describeResult(v)
 	}
+	for _, describe := range []func(any) any{describeErrors, describeMessaging, describeClients, describeListeners, describeSecurity, describeMetrics} {
+		if o := describe(value); o != nil {
+			return o
+		}
+	}
 	panic(fmt.Sprintf("no description of %T: add it for the vectors of %s", value, s))
+}
+
+// textNames has what the vectors call the field of a Text.
+var textNames = map[Declaration]string{
+	TopicRemoval: "selector", UnsubscribeAll: "selector", ListPathPermissions: "path", GetSessionLock: "lockName",
+	CloseClientFilter: "filter", UpdateSystemAuthentication: "script", UpdateSecurityConfiguration: "script",
+	RemoveSessionMetricCollector: "name", RemoveTopicMetricCollector: "name", RemoveMetricAlert: "name",
 }
 
 func describeBytes(b []byte) string { return "hex:" + hex.EncodeToString(b) }

@@ -11,12 +11,12 @@ import (
 )
 
 func TestCatalogue(t *testing.T) {
-	ids := make(map[int32]bool)
+	last := int32(0)
 	for _, s := range All() {
-		if ids[s.Number()] {
-			t.Errorf("two services have the number %d", s.Number())
+		if s.Number() <= last {
+			t.Errorf("service %s of number %d comes after number %d", s, s.Number(), last)
 		}
-		ids[s.Number()] = true
+		last = s.Number()
 		if Lookup(s.Number()) != s {
 			t.Errorf("Lookup(%d) is not %s", s.Number(), s)
 		}

@@ -137,7 +137,7 @@ func (file *vectorFile) flows() (list []vector) {
 			case "response":
 				opposite := map[string]string{"client->server": "server->client", "server->client": "client->server"}
 				if declared := asked[opposite[m.Direction]+conversation]; declared != nil && m.Body != nil {
-					list = append(list, vector{name, declared, true, *m.Body, nil})
+					list = append(list, vector{name, declared, true, *m.Body, m.Fields})
 				}
 			}
 		}
@@ -149,14 +149,21 @@ func (file *vectorFile) flows() (list []vector) {
 // official client refuses them too, but for status 2 of TOPIC_ADD, which it takes
 // for "exists" and which no server sends.
 var refused = map[string]bool{
-	"TOPIC_ADD response 02":                            true, // unknown status
-	"ADD_AND_SET_TOPIC response 02":                    true, // unknown result
-	"CREATE_UPDATE_STREAM_AND_SET response 4d030000":   true, // an old form, without flags
-	"TOPIC_DESCENDANT_EVENTS request b902017804":       true, // unknown kind of event
-	"FETCH_QUERY response 000103612f310f00000300":      true, // unknown kind of size
-	"TOPIC_REMOVAL response ":                          true, // the form of version 15
-	"UNSUBSCRIPTION_NOTIFICATION request f50307":       true, // unknown reason
-	"NOTIFY_SUBSCRIPTION request ff03057331302f610700": true, // unknown topic type
+	"TOPIC_ADD response 02":                             true, // unknown status
+	"ADD_AND_SET_TOPIC response 02":                     true, // unknown result
+	"CREATE_UPDATE_STREAM_AND_SET response 4d030000":    true, // an old form, without flags
+	"TOPIC_DESCENDANT_EVENTS request b902017804":        true, // unknown kind of event
+	"FETCH_QUERY response 000103612f310f00000300":       true, // unknown kind of size
+	"TOPIC_REMOVAL response ":                           true, // the form of version 15
+	"UNSUBSCRIPTION_NOTIFICATION request f50307":        true, // unknown reason
+	"NOTIFY_SUBSCRIPTION request ff03057331302f610700":  true, // unknown topic type
+	"SESSION_PROPERTIES_EVENT_2 request 11010102020a00": true, // a close reason of old
+}
+
+// withoutVector lists the services that no vector has: the vectors are from a
+// client that does not call them. TestWithoutVector has examples.
+var withoutVector = map[Declaration]bool{
+	ServerControlRegistration: true, ServerControlDeregistration: true,
 }
 
 func (v vector) key() string {
@@ -194,8 +201,8 @@ func TestVectors(t *testing.T) {
 		t.Errorf("vectors to refuse: met %v of %v", met, refused)
 	}
 	for _, s := range All() {
-		if !covered[s.Number()] {
-			t.Errorf("%s has no vector", s)
+		if covered[s.Number()] == withoutVector[s] {
+			t.Errorf("%s: has a vector: %v, listed as without: %v", s, covered[s.Number()], withoutVector[s])
 		}
 	}
 	if described < 200 {
@@ -226,12 +233,21 @@ func testPrefixes(t *testing.T, v vector) {
 	}
 }
 
+// otherSpellings occur in the few descriptions that are not in the notation of
+// others of the same service: numbers for names, or names for numbers.
+var otherSpellings = []string{`"dataTypeId"`, `"sessionHigh"`, `"DESELECT"`}
+
 // testFields compares what was decoded with the vector's own description and
 // reports whether there is one.
 func testFields(t *testing.T, v vector, value any) bool {
 	t.Helper()
-	if v.fields == nil || bytes.Contains(v.fields, []byte(`"dataTypeId"`)) { // one flow describes numbers, not names
+	if v.fields == nil {
 		return false
+	}
+	for _, spelling := range otherSpellings {
+		if bytes.Contains(v.fields, []byte(spelling)) {
+			return false
+		}
 	}
 	var want any
 	if err := json.Unmarshal(v.fields, &want); err != nil {
