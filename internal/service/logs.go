@@ -3,7 +3,7 @@ package service
 import "advect.dev/internal/wire"
 
 // FetchLogEntries reads the log of the server (34 section 4).
-var FetchLogEntries = declare[LogRequest, LogEntries](132, "FETCH_LOG_ENTRIES")
+var FetchLogEntries = declare[LogRequest, LogEntries](132, "FETCH_LOG_ENTRIES_SERVICE")
 
 // A LogRequest asks for a part of the log.
 type LogRequest struct {
