@@ -96,8 +96,8 @@ func vectors(t testing.TB) (list []vector) {
 		}
 		list = append(list, file.flows()...)
 	}
-	if len(list) < 300 {
-		t.Fatalf("%d vectors of declared services, want at least 300", len(list))
+	if len(list) < 850 {
+		t.Fatalf("%d vectors of declared services, want at least 850", len(list))
 	}
 	return list
 }
@@ -205,7 +205,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: has a vector: %v, listed as without: %v", s, covered[s.Number()], withoutVector[s])
 		}
 	}
-	if described < 200 {
+	if described < 750 {
 		t.Errorf("only %d vectors were compared field by field", described)
 	}
 }
