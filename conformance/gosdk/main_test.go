@@ -151,7 +151,7 @@ var (
 )
 
 func scenarios() []scenario {
-	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, services)
+	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, updates, eventScenarios, services)
 }
 
 func TestScenarios(t *testing.T) {

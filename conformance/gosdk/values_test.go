@@ -34,6 +34,8 @@ var valueTypes = []valueType{
 		datatype.Double(5e-324), datatype.Double(math.Inf(1))),
 	typeOf[datatype.Binary]("binary", advect.Binary, datatype.Binary{0}, datatype.Binary{1, 2, 255}, datatype.Binary{},
 		datatype.Binary(bytes.Repeat([]byte{7}, 300)), datatype.Binary{9}),
+	typeOf[datatype.RecordV2]("recordv2", advect.RecordV2, datatype.NewRecordV2([]string{"a", "b"}, []string{"c"}), datatype.NewRecordV2([]string{"x"}),
+		datatype.NewRecordV2([]string{"", ""}), datatype.NewRecordV2([]string{strings.Repeat("y", 300)}), datatype.NewRecordV2([]string{"drei — ünï 🚀"})),
 }
 
 func typeOf[V datatype.Value](name string, t advect.TopicType, values ...datatype.Value) valueType {
@@ -57,7 +59,7 @@ func (t valueType) spec() advect.Specification { return advect.NewSpecification(
 func values() []scenario {
 	var all []scenario
 	for _, t := range valueTypes {
-		name := strings.ToUpper(t.name)
+		name := t.typ.String()
 		add := func(id, title string, run func(*scene)) {
 			all = append(all, scenario{"values." + t.name + "." + id, valuesGroup, name + ": " + title, both, run})
 		}
@@ -429,5 +431,5 @@ func streamTypes(s *scene) {
 	s.await(all, value, len(valueTypes)+1)
 	s.equal(numbers.values(), "0 99", "as Int64")
 	s.equal(documents.values(), `{"a":1} "one" 0 0.5 99`, "as JSON")
-	s.equal(all.values(), `{"a":1} "one" 0 0.5 0x00 99`, "as Value")
+	s.equal(all.values(), `{"a":1} "one" 0 0.5 0x00 [["a","b"],["c"]] 99`, "as Value")
 }
