@@ -324,6 +324,56 @@ func TestMissingTopicConflict(t *testing.T) {
 	})
 }
 
+// A handler that is too slow loses calls, which the server and the session hear
+// of; then the session reconnects with loss, and the handler is closed.
+func TestMissingTopicSlow(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network) {
+		s, p := n.openAt(8)
+		var told, problems journal
+		s.OnError(func(_ *Session, err error) { problems.add("%v", err) })
+		proceed := make(chan struct{})
+		var h *MissingTopicHandle
+		var reason error
+		err := do(t, func() (err error) {
+			h, err = s.Topics().AddMissingTopicHandler(t.Context(), "a", MissingTopicHandler{
+				OnMissingTopic: func(m MissingTopic) { <-proceed; told.add("%s", m.Path) },
+				OnClose:        func(err error) { reason = err; told.add("close") },
+			})
+			return err
+		}, func() { p.answer(p.receive().Conversation, &flowMessage{}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.handler.inbox.most = 1 // and one is with the callback
+		for i, want := range []byte{1, 1, 0} {
+			p.send(service.MissingTopic.AppendRequest(nil, 5, service.MissingTopicRequest{
+				Selector: fmt.Sprint(">a/", i), Handler: 8,
+				Properties: map[string]string{"$SessionId": "1122334455667788-0000000000000009"},
+			}))
+			if got := p.receive(); !bytes.Equal(got.Body, []byte{want}) {
+				t.Errorf("call %d is answered %x", i, got.Body)
+			}
+			synctest.Wait()
+		}
+		problems.want(t, "missing topic >a/2: lost, since the handler for a is too slow")
+		p.send(service.MissingTopic.AppendRequest(nil, 0, service.MissingTopicRequest{Selector: "a", Handler: 8}))
+		synctest.Wait()
+		problems.mu.Lock()
+		if len(problems.log) != 1 {
+			t.Errorf("a call without a session is reported as %q", problems.log)
+		}
+		problems.mu.Unlock()
+		p.cut()
+		p = n.next().code(wire.ReconnectedWithLoss)
+		close(proceed)
+		told.want(t, "a/0", "a/1", "close")
+		if !errors.Is(reason, ErrMessageLoss) {
+			t.Errorf("closed with %v", reason)
+		}
+		n.closeSession(s, p)
+	})
+}
+
 func TestApplyPatch(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *network) {
 		s, p := n.open()
