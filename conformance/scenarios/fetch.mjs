@@ -180,6 +180,8 @@ export const fetch = [
       t.equal(await fetched(9, 0), ['x/0', 'x/x/1', 'x/x/x/2', 'y/y/y/4', 'y/y/y/y/3', 'z/5', 'z/z/6'], '(9, 0)');
       const page = await session.fetchRequest().limitDeepBranches(above + 1, 1).first(2).fetch(`?${branch}/`);
       t.equal([names(page, branch), page.hasMore()], [['x/0', 'y/y/y/4'], true], 'with first(2)');
+      const last = await session.fetchRequest().limitDeepBranches(above + 1, 1).last(2).fetch(`?${branch}/`);
+      t.equal([names(last, branch), last.hasMore()], [['y/y/y/4', 'z/5'], true], 'with last(2)');
     },
   },
   {
