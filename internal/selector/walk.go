@@ -108,6 +108,10 @@ func (w Walk) Matches(path string) bool {
 	return false
 }
 
+// Ahead reports whether all that the selector can still select is below this
+// position, behind literal segments.
+func (w Walk) Ahead() bool { return len(w.here) == 0 }
+
 // Segments returns the only children worth descending into, each once, unless
 // any child may be: then all is true. No segments and not all: nothing below
 // this position can be selected. The slice must not be modified.

@@ -27,7 +27,7 @@ func within(sel *selector.Selector) span {
 	to := past
 	for {
 		segments, all := w.Segments()
-		if all || len(segments) != 1 {
+		if all || len(segments) != 1 || !w.Ahead() {
 			if !all && len(segments) == 0 {
 				to = after
 			}
