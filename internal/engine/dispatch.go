@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"runtime/debug"
+	"sync"
 
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
@@ -131,7 +132,7 @@ func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 		if err != nil {
 			return nil, err
 		}
-		return outbox.NewMessage(16, func(b []byte) []byte { return svc.AppendResponse(b, conversation, res) }), nil
+		return response(svc, conversation, res), nil
 	}
 }
 
@@ -153,11 +154,24 @@ func defers[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 		}
 		return nil, fn(s, req, func(res Res) {
 			if conversation != 0 {
-				s.send(outbox.NewMessage(16, func(b []byte) []byte { return svc.AppendResponse(b, conversation, res) }))
+				s.send(response(svc, conversation, res))
 			}
 		})
 	}
 }
+
+// response returns the message of a response. How long it gets is known only when
+// it is encoded, and it may stay in the recovery buffer: it takes no more memory
+// than it must.
+func response[Req, Res any](svc *service.Service[Req, Res], conversation int64, res Res) *outbox.Message {
+	scratch := responses.Get().(*[]byte)
+	defer responses.Put(scratch)
+	*scratch = svc.AppendResponse((*scratch)[:0], conversation, res)
+	return outbox.NewMessage(len(*scratch), func(b []byte) []byte { return append(b, *scratch...) })
+}
+
+// responses holds buffers in which responses are encoded.
+var responses = sync.Pool{New: func() any { return new([]byte) }}
 
 // serve handles a request and queues its answer, behind all that the request
 // made the server queue for this session (02 section 9).

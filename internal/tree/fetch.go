@@ -66,6 +66,7 @@ type fetch struct {
 
 	byProperties map[string]int32 // the sets, by their encoding
 	scratch      []byte
+	values       [][]byte // topics of the result point into it
 
 	branch    string // the latest deep branch
 	taken     int32  // topics of it
@@ -146,7 +147,7 @@ func (f *fetch) add(n *Topic) bool {
 	item := service.FetchedTopic{Path: n.path, Type: n.spec.Type}
 	value, has := n.Value()
 	if f.query.Values && has {
-		item.Value = &value
+		item.Value = f.keep(value)
 	}
 	if f.query.Sizes {
 		item.Size = n.size(value)
@@ -165,6 +166,15 @@ func (f *fetch) add(n *Topic) bool {
 	}
 	f.result.Topics = append(f.result.Topics, item)
 	return true
+}
+
+// keep returns a pointer to a slice, at a fraction of an allocation.
+func (f *fetch) keep(value []byte) *[]byte {
+	if len(f.values) == cap(f.values) {
+		f.values = make([][]byte, 0, min(8+2*cap(f.values), 256)) // the old one stays where it is
+	}
+	f.values = append(f.values, value)
+	return &f.values[len(f.values)-1]
 }
 
 // size returns how large the topic's value is (24 section 2).
