@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"sync"
 
 	"advect.dev/internal/delta"
 	"advect.dev/internal/service"
@@ -22,6 +23,9 @@ type UpdateStream struct {
 	valued bool   // a value was set through the stream
 	base   []byte // of a time series: the last value set through the stream
 }
+
+// valueScratch holds buffers for values before the topic copies them.
+var valueScratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // open makes a new stream the topic's valid one. mu is held.
 func (t *Topic) open(tree *Tree, by *Author, constraint *service.Constraint) *UpdateStream {
@@ -100,7 +104,9 @@ func (s *UpdateStream) Set(value []byte) error {
 // with Set. The delta is passed on to subscribers as it is.
 func (s *UpdateStream) ApplyDelta(d []byte) error {
 	return s.do(func() error {
-		value, err := s.apply(d)
+		scratch := valueScratch.Get().(*[]byte)
+		defer valueScratch.Put(scratch)
+		value, err := s.apply((*scratch)[:0], d)
 		if err != nil {
 			return wire.Errorf(wire.CodeUpdateFailed, "delta for topic %q: %v", s.topic.path, err)
 		}
@@ -108,6 +114,7 @@ func (s *UpdateStream) ApplyDelta(d []byte) error {
 			return err
 		}
 		s.topic.set(s.by, value, s, d)
+		*scratch = value
 		return nil
 	})
 }
@@ -117,8 +124,8 @@ var (
 	errNoBase   = errors.New("there is no value to apply it to; send a whole value first")
 )
 
-// apply returns the value that a delta makes (11 section 11.5).
-func (s *UpdateStream) apply(d []byte) ([]byte, error) {
+// apply appends the value that a delta makes to dst (11 section 11.5).
+func (s *UpdateStream) apply(dst, d []byte) ([]byte, error) {
 	base := s.base
 	if s.topic.series == nil {
 		if u := s.topic.latest.Load(); u != nil {
@@ -130,10 +137,8 @@ func (s *UpdateStream) apply(d []byte) ([]byte, error) {
 		return nil, errNoDeltas
 	case !s.valued, !s.topic.spec.retains:
 		return nil, errNoBase
-	case delta.IsNoChange(d):
-		return base, nil
 	}
-	return delta.Apply(nil, base, d, s.tree.config.MaxValue)
+	return delta.Apply(dst, base, d, s.tree.config.MaxValue)
 }
 
 // do runs an operation of a valid stream, which an error ends.
