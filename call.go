@@ -63,6 +63,11 @@ func (s *Session) send(ctx context.Context, conversation int64, request []byte, 
 func (s *Session) trySend(conversation int64, request []byte, answered chan<- answer) (wait <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.trySendLocked(conversation, request, answered)
+}
+
+// trySendLocked does as trySend with s.mu held.
+func (s *Session) trySendLocked(conversation int64, request []byte, answered chan<- answer) (wait <-chan struct{}, err error) {
 	switch {
 	case s.link == nil:
 		return nil, s.notConnected()
@@ -83,8 +88,10 @@ func (s *Session) answered(conversation int64, a answer) {
 	s.mu.Lock()
 	c, ok := s.pending[conversation]
 	delete(s.pending, conversation)
+	taken := s.lockAnswered(conversation, a)
 	s.mu.Unlock()
 	switch {
+	case taken:
 	case ok:
 		c <- a
 	case a.err != nil:

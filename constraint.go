@@ -68,9 +68,22 @@ func NoTopic() Constraint { return Constraint{wire: service.Constraint{Kind: ser
 // NoValue holds if there is a topic at the path and it has no value.
 func NoValue() Constraint { return Constraint{wire: service.Constraint{Kind: service.NoValue}} }
 
-// Locked holds while the session lock of a name is held with the given sequence
-// number, which acquiring it yields.
-func Locked(name string, sequence int64) Constraint {
+// Locked holds while the session lock is held, in the acquisition that gave it
+// to its session: the server tells, so nothing is changed by who has lost the lock
+// and not heard of it yet. An update stream becomes invalid when the lock is
+// released or lost.
+//
+//	err := topics.Set(ctx, "leader", me, advect.If(advect.Locked(lock)))
+func Locked(lock *Lock) Constraint {
+	if lock == nil {
+		return Constraint{err: errors.New("constraint: the lock is nil")}
+	}
+	return LockedAt(lock.name, lock.sequence)
+}
+
+// LockedAt holds while the session lock of a name is held, by whatever session, with
+// the given sequence number. It is [Locked] for who was told of a [Lock].
+func LockedAt(name string, sequence int64) Constraint {
 	return Constraint{wire: service.Constraint{Kind: service.Locked, Lock: name, Sequence: sequence}}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // The bytes are those of protocol 23 section 3.
 func TestConstraintBytes(t *testing.T) {
-	locked, abc := Locked("lockA", 300), ValueIs(datatype.String("abc"))
+	locked, abc := LockedAt("lockA", 300), ValueIs(datatype.String("abc"))
 	for _, c := range []struct {
 		constraint Constraint
 		want       string

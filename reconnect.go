@@ -56,6 +56,7 @@ func (s *Session) ended(l *link, err error) *CloseReason {
 	}
 	s.opt.log.Warn("connection lost", "session", s.id, "reason", reason)
 	s.setState(RecoveringReconnect)
+	s.locks.connectionLost()
 	s.detach()
 	return reason
 }
@@ -148,13 +149,14 @@ func acceptable(res wire.ConnectResponse) int {
 }
 
 // restart forgets what was lost at a reconnection with message loss: both
-// counts, calls under way, handlers and topic ids (protocol 03 section 5).
+// counts, calls under way, locks, handlers and topic ids (protocol 03 section 5).
 func (s *Session) restart(res wire.ConnectResponse) {
 	s.received = 0
 	s.mu.Lock()
 	s.out.reset()
 	s.maxMessage = acceptable(res)
 	s.failPending(ErrMessageLoss)
+	s.locks.lost()
 	s.mu.Unlock()
 	s.opt.log.Warn("session reconnected with message loss", "session", s.id)
 	s.endConversations(ErrMessageLoss)

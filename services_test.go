@@ -56,7 +56,7 @@ func TestConstraints(t *testing.T) {
 		{"c/int", advect.ValueCompares(advect.LE, five), true},
 		{"c/int", advect.NoValue().Or(advect.ValueIs(five)), true},
 		{"c/int", advect.NoValue().And(advect.ValueIs(five)), false},
-		{"c/int", advect.Locked("none", 1), false},
+		{"c/int", advect.LockedAt("none", 1), false},
 		{"c/json", advect.PartialJSON(), true},
 		{"c/json", advect.PartialJSON(advect.JSONAt("/id", advect.IS, "x"), advect.JSONAbsent("/gone")), true},
 		{"c/json", advect.PartialJSON(advect.JSONAt("/id", advect.NE, nil), advect.JSONAt("/n", advect.LT, 1.5)), true},

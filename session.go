@@ -53,6 +53,7 @@ type Session struct {
 	out        outbound
 	pending    map[int64]chan<- answer // calls under way, by conversation
 	handlers   map[int64]conversation  // what the server may call, by conversation
+	locks      sessionLocks
 }
 
 // A topicSink takes what the server says about topics. Its methods are called
@@ -79,6 +80,7 @@ func newSession(opt *options) *Session {
 		out:      newOutbound(opt.recoveryBuffer),
 		pending:  make(map[int64]chan<- answer),
 		handlers: make(map[int64]conversation),
+		locks:    newSessionLocks(),
 	}
 	if opt.principal != nil {
 		s.principal = *opt.principal
@@ -190,6 +192,7 @@ func (s *Session) closeLocked(reason *CloseReason) {
 		s.setState(ClosedFailed)
 	}
 	s.failPending(reason)
+	s.locks.lost()
 	s.detach()
 	s.cancel()
 	close(s.done)
