@@ -126,7 +126,7 @@ func TestLocksUnderCuts(t *testing.T) {
 	}
 	cutter := newCutter(t, through.Host, 1500, 4000)
 	through.Host = cutter.Addr().String()
-	const sessions, rounds = 3, 100
+	const sessions, rounds = 3, 300
 	var mu sync.Mutex
 	acquired := map[int64]bool{} // by sequence; guarded by mu
 	var all sync.WaitGroup

@@ -2,7 +2,7 @@
 //   id          stable name; the first part points to what it checks
 //   group       heading in the report
 //   title       what holds when it passes
-//   services    the topic services that it proves (20 section 1), for the report's table of them
+//   services    the services that it proves (20 section 1); the report has a table of those of topics
 //   transports  'ws', 'polling' or both. Under Node the official SDK has no XHR: polling runs in Chromium
 //   runtimes    default: Node for 'ws' and Chromium for both
 //   run(t)      throws when it does not hold; t is a Context (harness/context.mjs)
@@ -15,6 +15,7 @@ import { constraints } from './constraints.mjs';
 import { fetch } from './fetch.mjs';
 import { founding } from './founding.mjs';
 import { handshake } from './handshake.mjs';
+import { locks } from './locks.mjs';
 import { missing } from './missing.mjs';
 import { notifications } from './notifications.mjs';
 import { older } from './older.mjs';
@@ -38,7 +39,7 @@ export const scenarios = [
   ...values, ...valuestreams, ...subscription,
   ...updates, ...constraints, ...updatestreams, ...patch,
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
-  ...services, ...older,
+  ...locks, ...services, ...older,
 ];
 
 // The runs of a scenario in a runtime: its transports there.
