@@ -35,6 +35,13 @@ func (c *fakeConn) Close()  { c.closed.Store(true) }
 var somebody = &tree.Author{Principal: "somebody"}
 
 func newEngine(t testing.TB, change func(*Config)) *Engine {
+	e := bareEngine(t, change)
+	t.Cleanup(e.Close)
+	return e
+}
+
+// bareEngine returns an engine that the caller closes.
+func bareEngine(t testing.TB, change func(*Config)) *Engine {
 	principals, err := security.OpenStore("")
 	if err != nil {
 		t.Fatal(err)
@@ -48,9 +55,7 @@ func newEngine(t testing.TB, change func(*Config)) *Engine {
 	if change != nil {
 		change(&cfg)
 	}
-	e := New(cfg)
-	t.Cleanup(e.Close)
-	return e
+	return New(cfg)
 }
 
 var here = Peer{Addr: netip.MustParseAddr("127.0.0.1"), Transport: WebSocket}

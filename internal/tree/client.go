@@ -347,3 +347,10 @@ func (c *Client) Subscriptions() int {
 	defer c.mu.Unlock()
 	return len(c.subscriptions)
 }
+
+// Receives reports whether a client is subscribed to a topic, or to nil.
+func (c *Client) Receives(n *Topic) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.subscriptions[n] != nil
+}
