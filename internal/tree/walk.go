@@ -33,6 +33,9 @@ func within(sel *selector.Selector) span {
 			}
 			break
 		}
+		if len(path) > 0 && w.Matches(strings.Join(path, "/")) {
+			break // besides what is below
+		}
 		next, ok := w.Descend(segments[0])
 		if !ok {
 			break
