@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -166,5 +165,3 @@ func progress(t *testing.T, total int, done *atomic.Int64, seed uint64) (stop fu
 		t.Log(line())
 	}
 }
-
-var _ = rand.IntN

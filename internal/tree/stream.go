@@ -128,6 +128,7 @@ var (
 func (s *UpdateStream) apply(dst, d []byte) ([]byte, error) {
 	base := s.base
 	if s.topic.series == nil {
+		base = null // as long as that is all that was set
 		if u := s.topic.latest.Load(); u != nil {
 			base = u.value()
 		}
