@@ -33,9 +33,6 @@ func within(sel *selector.Selector) span {
 			}
 			break
 		}
-		if len(path) > 0 && w.Matches(strings.Join(path, "/")) {
-			break // besides what is below
-		}
 		next, ok := w.Descend(segments[0])
 		if !ok {
 			break
