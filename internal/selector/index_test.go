@@ -102,7 +102,7 @@ func TestIndexAgainstMatch(t *testing.T) {
 // The index tries few selections however many there are.
 func TestIndexTriesFew(t *testing.T) {
 	var x Index[int]
-	fillIndex(t, &x, 1000)
+	fillIndex(t, &x, 100_000)
 	tried := len(x.root.entries)
 	node := &x.root
 	for _, segment := range []string{"users", "77", "inbox"} {

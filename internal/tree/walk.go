@@ -176,19 +176,21 @@ func lastSegment(path string) int { return len(path) - 1 - strings.LastIndexByte
 const minBatch, maxBatch = 4, 256
 
 // scan calls visit for the topics of a span that a selector matches, or for all if
-// it is nil, in path order. visit says whether to go on, and may name a branch whose rest is to be
-// passed over.
-func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass string, more bool)) {
+// it is nil, in path order. visit says whether to go on, and may name a branch
+// whose rest is to be passed over. It returns how many topics it took from the
+// index, which tests hold against how many it visited.
+func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass string, more bool)) (taken int) {
 	m := newMatcher(sel)
 	batch := make([]*Topic, 0, minBatch)
 	for size := minBatch; ; size = min(2*size, maxBatch) {
 		t.structure.RLock()
 		batch = t.order.next(batch[:0], s.from, size)
 		t.structure.RUnlock()
+		taken += len(batch)
 		for i := 0; i < len(batch); {
 			n := batch[i]
 			if s.to.beyond(n.path) {
-				return
+				return taken
 			}
 			selected, dead := m.match(n.path)
 			next := bound{n.path, after}
@@ -196,7 +198,7 @@ func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass str
 			case selected:
 				pass, more := visit(n)
 				if !more {
-					return
+					return taken
 				}
 				if pass != "" {
 					next = bound{pass, past}
@@ -205,7 +207,7 @@ func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass str
 				next = m.skip(dead)
 			}
 			if next.path == "" { // past everything
-				return
+				return taken
 			}
 			i++
 			if next.side != after {
@@ -217,7 +219,7 @@ func (t *Tree) scan(sel *selector.Selector, s span, visit func(*Topic) (pass str
 			s.from = next
 		}
 		if len(batch) == 0 {
-			return
+			return taken
 		}
 	}
 }
