@@ -22,11 +22,11 @@ const episode = 5000
 // ADVECT_MODEL_SEED where they begin. Worlds are independent of each other, so a
 // failure is repeated by the seed of its world alone.
 func TestModel(t *testing.T) {
-	total := setting(t, "ADVECT_MODEL_OPS", 60_000)
+	total := environment(t, "ADVECT_MODEL_OPS", 60_000)
 	if testing.Short() {
 		total = min(total, 20_000)
 	}
-	seed := uint64(setting(t, "ADVECT_MODEL_SEED", 1))
+	seed := uint64(environment(t, "ADVECT_MODEL_SEED", 1))
 	workers := 2
 	var done, next, failed atomic.Int64
 	var running sync.WaitGroup
@@ -56,7 +56,7 @@ func TestModel(t *testing.T) {
 	stop()
 }
 
-func setting(t *testing.T, name string, otherwise int) int {
+func environment(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)
 	if text == "" {
 		return otherwise
