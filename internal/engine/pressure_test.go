@@ -26,7 +26,7 @@ func pressureEngine(t *testing.T) *Engine {
 func publish(t testing.TB, control *reader, path string, n int) {
 	t.Helper()
 	for i := range n {
-		control.expect("set", setting(1, path, fmt.Sprint(i)), "answer 1")
+		control.expect("set", updating(1, path, fmt.Sprint(i)), "answer 1")
 	}
 }
 
@@ -116,8 +116,8 @@ func TestBackPressureUnsubscribes(t *testing.T) {
 	}
 	slow.do(selecting(1, "?u//"))
 	slow.do(selecting(2, "?c//"))
-	control.do(setting(1, "u/1", "pending"))
-	control.do(setting(1, "u/2", "pending"))
+	control.do(updating(1, "u/1", "pending"))
+	control.do(updating(1, "u/2", "pending"))
 	publish(t, control, "c/1", 3*queued)
 	publish(t, control, "u/2", 3)
 	slow.send(service.Subscribe.AppendRequest(nil, 3, service.Selection{Selector: "u/1", Scope: "again"}))
@@ -132,7 +132,7 @@ func TestBackPressureUnsubscribes(t *testing.T) {
 		t.Errorf("others: %q", got)
 	}
 	control.do(addingAndSetting(1, "u/new", stringSpec(), "1"))
-	control.do(setting(1, "u/2", "quiet"))
+	control.do(updating(1, "u/2", "quiet"))
 	if got, want := slow.take(), []string{"sub u/new", "value u/new 1"}; !slices.Equal(got, want) {
 		t.Errorf("the selection goes on: %q, want %q", got, want)
 	}
@@ -153,8 +153,8 @@ func TestTidy(t *testing.T) {
 		control, slow := newReader(t, e, "control"), newReader(t, e, "client")
 		control.do(addingAndSetting(1, "a", stringSpec(topic.TidyOnUnsubscribe, tidy), "0"))
 		slow.do(selecting(1, "a"))
-		control.do(setting(2, "a", "1"))
-		control.do(setting(3, "a", "2"))
+		control.do(updating(2, "a", "1"))
+		control.do(updating(3, "a", "2"))
 		slow.expect("tidy "+tidy, unselecting(2, "a"), want...)
 		slow.expect("again", selecting(3, "a"), "sub a", "value a 2", "answer 3")
 	}
@@ -171,7 +171,7 @@ func TestPriorities(t *testing.T) {
 	slow.expect("select", selecting(1, "?.*//"), "sub high", "value high 0", "sub default", "value default 0", "answer 1", "sub low", "value low 0")
 	for _, value := range []string{"1", "2"} {
 		for _, path := range []string{"low", "default", "high"} {
-			control.do(setting(1, path, value))
+			control.do(updating(1, path, value))
 		}
 	}
 	slow.send(unselecting(2, "low"))

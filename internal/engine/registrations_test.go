@@ -79,11 +79,11 @@ func TestMissingTopics(t *testing.T) {
 		second.expect("deregister another's", unhandling(10+cid, "default", "a"), fmt.Sprint("answer ", 10+cid))
 	}
 	client.do(selecting(9, ">a/b/y"))
-	first.expect("the next above, when nobody is below", setting(12, "a/topic", "1"), "missing 11 >a/b/y client", "answer 12")
+	first.expect("the next above, when nobody is below", updating(12, "a/topic", "1"), "missing 11 >a/b/y client", "answer 12")
 	first.expect("its own selections too", selecting(13, ">a/z"), "missing 11 >a/z control", "answer 13")
 	second.expect("the whole tree", handling(14, "", 24), "answer 14")
 	client.do(selecting(15, ">elsewhere"))
-	second.expect("the whole tree", setting(16, "a/topic", "2"), "missing 24 >elsewhere client", "answer 16")
+	second.expect("the whole tree", updating(16, "a/topic", "2"), "missing 24 >elsewhere client", "answer 16")
 
 	// The usual reaction: the topic is added, and the selection gets it.
 	first.do(adding(17, "a/z", stringSpec()))
@@ -92,7 +92,7 @@ func TestMissingTopics(t *testing.T) {
 	second.s.Close(ClosedByClient)
 	e.finished.Wait()
 	client.expect("the session of the handler has ended", selecting(19, ">a/b/c/d"), "answer 19")
-	first.expect("the next above", setting(20, "a/topic", "3"), "missing 11 >a/b/c/d client", "answer 20")
+	first.expect("the next above", updating(20, "a/topic", "3"), "missing 11 >a/b/c/d client", "answer 20")
 	first.reconnectWithLoss()
 	first.take()
 	client.do(selecting(21, ">a/b/c/e"))

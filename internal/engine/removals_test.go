@@ -66,7 +66,7 @@ func TestRemovalPolicies(t *testing.T) {
 			}
 		}
 		after(4 * time.Minute)
-		r.do(setting(2, "idle", "2"))
+		r.do(updating(2, "idle", "2"))
 		expect("after 4 minutes", "all", "either", "few", "idle", "mine", "nobody", "plain")
 		after(2 * time.Minute)
 		expect("after 6 minutes", "all", "either", "few", "idle", "mine", "nobody", "plain")
@@ -84,7 +84,7 @@ func TestRemovalPolicies(t *testing.T) {
 		expect("4 minutes without subscription", "all", "either", "few", "mine")
 		after(time.Minute)
 		expect("5 minutes without subscription", "all", "either", "mine")
-		r.do(setting(3, "all", "2"))
+		r.do(updating(3, "all", "2"))
 		r.s.Close(ClosedByClient)
 		after(0)
 		expect("when the session has closed", "all")
@@ -207,7 +207,7 @@ func TestHostilePolicies(t *testing.T) {
 		r.s.Close(ClosedByClient)
 		after(time.Minute)
 		other := newReader(t, e, "control")
-		other.expect("the server goes on", setting(1, "p", "1"), "answer 1")
+		other.expect("the server goes on", updating(1, "p", "1"), "answer 1")
 		if n := e.tree.Len(); n != 3001 {
 			t.Errorf("%d topics", n)
 		}

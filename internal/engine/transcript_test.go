@@ -179,7 +179,7 @@ func adding(cid int64, path string, s topic.Specification) []byte {
 	return service.TopicAdd.AppendRequest(nil, cid, service.AddRequest{Path: path, Specification: s})
 }
 
-func setting(cid int64, path, value string) []byte {
+func updating(cid int64, path, value string) []byte {
 	return service.SetTopic.AppendRequest(nil, cid, service.SetRequest{Path: path, Type: topic.String, Value: text(value)})
 }
 
@@ -204,8 +204,8 @@ func TestEffectsBeforeAnswers(t *testing.T) {
 	r.expect("select nothing", selecting(2, "?a//"), "answer 2")
 	r.expect("add", adding(3, "a", stringSpec()), "sub a", "event 7 ADDED a", "answer 3")
 	r.expect("add again", adding(4, "a", stringSpec()), "answer 4")
-	r.expect("set", setting(5, "a", "1"), "value a 1", "answer 5")
-	r.expect("equal set", setting(6, "a", "1"), "answer 6")
+	r.expect("set", updating(5, "a", "1"), "value a 1", "answer 5")
+	r.expect("equal set", updating(6, "a", "1"), "answer 6")
 	r.expect("add and set", addingAndSetting(7, "a/b", stringSpec(), "1"), "sub a/b", "value a/b 1", "event 7 ADDED a/b", "answer 7")
 	r.expect("add and set, not retained", addingAndSetting(8, "a/n", stringSpec(topic.DontRetainValue, "true"), "1"),
 		"sub a/n", "event 7 ADDED a/n", "value a/n 1", "answer 8")
@@ -233,7 +233,7 @@ func TestEffectsBeforeAnswers(t *testing.T) {
 		t.Errorf("append: %q", got)
 	}
 	r.expect("remove", removing(23, "a"), "unsub a REMOVED", "event 7 REMOVED a", "answer 23")
-	r.expect("error", setting(24, "a", "1"), "error 24 9000")
+	r.expect("error", updating(24, "a", "1"), "error 24 9000")
 	r.expect("stream of what is gone", service.StreamSet.AppendRequest(nil, 25, service.StreamRequest{ID: stream, Bytes: text("3")}), "error 25 9013")
 	if got := r.do(service.UnsubscribeAll.AppendRequest(nil, 26, "?.*//")); len(got) != 6 || got[5] != "answer 26" {
 		t.Errorf("unsubscribe all: %q", got)
@@ -255,10 +255,10 @@ func TestOwner(t *testing.T) {
 	}
 	denied := func(cid int64) string { return fmt.Sprint("error ", cid, " 103") }
 	r := newReader(t, e, "client")
-	r.expect("set", setting(1, "/owned/", "2"), "answer 1")
-	r.expect("set of another's", setting(2, "other", "2"), denied(2))
-	r.expect("set below", setting(3, "owned/more", "2"), "answer 3")
-	r.expect("set of none", setting(4, "owned/none", "2"), denied(4))
+	r.expect("set", updating(1, "/owned/", "2"), "answer 1")
+	r.expect("set of another's", updating(2, "other", "2"), denied(2))
+	r.expect("set below", updating(3, "owned/more", "2"), "answer 3")
+	r.expect("set of none", updating(4, "owned/none", "2"), denied(4))
 	r.expect("add", adding(5, "owned", owned), "answer 5")
 	r.expect("add and set", addingAndSetting(6, "owned", owned, "3"), "answer 6")
 	r.expect("add of another", adding(7, "owned/new", owned), denied(7))
@@ -268,7 +268,7 @@ func TestOwner(t *testing.T) {
 
 	operator := newReader(t, e, "operator")
 	operator.expect("another's stream", service.StreamSet.AppendRequest(nil, 1, service.StreamRequest{ID: stream, Bytes: text("6")}), "error 1 9013")
-	operator.expect("another's topic", setting(2, "owned", "6"), denied(2))
+	operator.expect("another's topic", updating(2, "owned", "6"), denied(2))
 	operator.expect("removes its own only", removing(3, "?.*//"), "answer 3")
 	if e.tree.Get("other") != nil || e.tree.Len() != 2 {
 		t.Errorf("%d topics are left", e.tree.Len())
@@ -276,7 +276,7 @@ func TestOwner(t *testing.T) {
 	change := service.ChangePrincipal.AppendRequest(nil, 10, service.PrincipalRequest{Principal: "operator", Credentials: wire.Password("password")})
 	r.expect("another principal", change, "answer 10")
 	r.expect("the stream went with the permission", service.StreamSet.AppendRequest(nil, 11, service.StreamRequest{ID: stream, Bytes: text("6")}), "error 11 9013")
-	r.expect("so did the topic", setting(12, "owned", "6"), denied(12))
+	r.expect("so did the topic", updating(12, "owned", "6"), denied(12))
 
 	for _, bad := range []string{"client", `$Principal is client`, `$Principal eq "client"`, `$Principal is ""x`} {
 		control.expect(bad, adding(9, "bad", stringSpec(topic.Owner, bad)), "error 9 9006")
