@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/dlclark/regexp2/v2"
 	"go.uber.org/goleak"
 
 	"advect.dev/internal/outbox"
@@ -22,7 +24,15 @@ import (
 	"advect.dev/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	regexp2.StopTimeoutClock() // ends by itself, but later than the check below waits
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // fakeConn is a connection that takes messages when the test does.
 type fakeConn struct{ closed, finished atomic.Bool }
@@ -377,6 +387,20 @@ func FuzzReceive(f *testing.F) {
 	spec := topic.Specification{Type: topic.JSON}
 	f.Add(service.TopicAdd.AppendRequest(nil, 2, service.AddRequest{Path: "a/b", Specification: spec}))
 	f.Add(service.AddAndSetTopic.AppendRequest(nil, 2, service.AddAndSetRequest{Path: "a/b", Specification: spec, Value: []byte{1}}))
+	value, stream := []byte{0x61, 'x'}, service.StreamID{Topic: 1, Instance: 1}
+	series := topic.Specification{Type: topic.TimeSeries, Properties: map[string]string{topic.TimeSeriesEventValueType: "string"}}
+	removal := topic.Specification{Type: topic.String, Properties: map[string]string{topic.Removal: "when this session closes remove '?a//'"}}
+	f.Add(service.StreamAddAndSet.AppendRequest(nil, 3, service.AddAndSetRequest{Path: "a", Specification: removal, Value: value,
+		Constraint: service.Constraint{Kind: service.PartialJSON, Without: []string{"/a"}}}))
+	f.Add(service.CreateStream.AppendRequest(nil, 3, service.CreateStreamRequest{Path: "a/b", Type: topic.JSON}))
+	f.Add(service.StreamApplyDelta.AppendRequest(nil, 3, service.StreamRequest{ID: stream, Bytes: []byte{0x41, 1}}))
+	f.Add(service.ApplyJSONPatch.AppendRequest(nil, 3, service.PatchRequest{Path: "a/b", Patch: `[{"op":"add","path":"/a","value":[1]}]`}))
+	f.Add(service.StreamAdd.AppendRequest(nil, 3, service.StreamAddRequest{Path: "ts", Specification: series}))
+	f.Add(service.TimeSeriesAppend.AppendRequest(nil, 3, service.AppendRequest{Path: "ts", DataType: "string", Value: value}))
+	f.Add(service.TimeSeriesEdit.AppendRequest(nil, 3, service.EditRequest{Path: "ts", DataType: "string", Value: value}))
+	f.Add(service.RangeQuery.AppendRequest(nil, 3, service.RangeQueryRequest{Path: "ts", View: service.WholeSeries, Edit: service.WholeSeries, Limit: 5}))
+	f.Add(service.NotificationSelection.AppendRequest(nil, 3, service.ListenerSelection{Listener: 1, Selector: "#>a////?a/b//"}))
+	f.Add(service.TopicControlRegistration.AppendRequest(nil, 3, service.PathRegistration{PathDeregistration: service.PathDeregistration{Definition: service.MissingTopic.ID, Path: "a"}}))
 	f.Add([]byte{29})
 	f.Add([]byte{6, 1})
 	e := newEngine(f, nil)
