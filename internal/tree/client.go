@@ -227,6 +227,7 @@ func (t *Tree) attach(c *Client, topic *Topic) {
 // release unsubscribes from the topics that sel matches and nothing selects.
 // Client.mu is held.
 func (t *Tree) release(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
+	defer c.shrink()
 	detach := func(topic *Topic, s *Subscription) {
 		if !c.selected(topic.path) {
 			delete(c.subscriptions, topic)
@@ -247,6 +248,13 @@ func (t *Tree) release(c *Client, sel *selector.Selector, reason service.Unsubsc
 		}
 		return true
 	})
+}
+
+// shrink gives back the memory of subscriptions that are no more. mu is held.
+func (c *Client) shrink() {
+	if len(c.subscriptions) == 0 {
+		c.subscriptions = nil
+	}
 }
 
 // Pressed forgets subscriptions whose streams the sink has ended because of back
