@@ -84,10 +84,11 @@ func (l *Lock) Owned() bool {
 	}
 }
 
-// Unlock releases the lock and waits until the server has taken note. The lock is
-// no longer owned from the call on, whatever becomes of it, unless the call could not be made:
-// then the error matches [ErrNotConnected], or ctx was done before. To unlock a
-// lock that is no longer owned does nothing.
+// Unlock releases the lock and waits until the server has taken note. From the
+// call on the lock is no longer owned, even if the wait fails. Only if the session
+// is not connected, or ctx is done already, it stays as it was: the error then
+// matches [ErrNotConnected] or is that of ctx. To unlock a lock that is no longer
+// owned does nothing.
 func (l *Lock) Unlock(ctx context.Context) error {
 	s := l.session
 	s.mu.Lock()
@@ -229,8 +230,8 @@ func newSessionLocks() sessionLocks {
 	}
 }
 
-// requestLock gives a call a new conversation and returns its message. s.mu is held,
-// as for all that follow.
+// requestLock gives a call a new conversation and returns its message. s.mu is
+// held, as for all that follow.
 func (s *Session) requestLock(c *lockCall) (conversation int64, request []byte) {
 	c.conversation = s.conversations.Add(1)
 	c.request.Request = s.locks.requests
@@ -247,8 +248,8 @@ func (s *Session) tell(request []byte) {
 	}
 }
 
-// withdrawLock cancels a call. Its lock may have been assigned already; the answer to
-// that comes before the one to the cancellation.
+// withdrawLock cancels a call. Its lock may have been assigned already; the answer
+// that says so comes before the one to the cancellation.
 func (s *Session) withdrawLock(c *lockCall) {
 	delete(s.pending, c.conversation)
 	c.withdrawn = true
@@ -257,8 +258,8 @@ func (s *Session) withdrawLock(c *lockCall) {
 	s.tell(service.CancelAcquireSessionLock.AppendRequest(nil, conversation, c.request.LockCancellation))
 }
 
-// releaseLock sends the release of an acquisition and returns its conversation. What
-// waits for the same lock must not take a copy of its answer for another.
+// releaseLock sends the release of an acquisition and returns its conversation.
+// Other calls may be about to be answered with the same acquisition.
 func (s *Session) releaseLock(name string, sequence int64) (conversation int64) {
 	conversation = s.conversations.Add(1)
 	s.tell(service.ReleaseSessionLock.AppendRequest(nil, conversation, service.Acquisition{Lock: name, Sequence: sequence}))

@@ -161,6 +161,30 @@ func TestLockWithdrawn(t *testing.T) {
 	}
 }
 
+// TestLockWithdrawnWhileDisconnected: the cancellation goes with what is sent
+// again, else the session would get the lock one day, and keep it.
+func TestLockWithdrawnWhileDisconnected(t *testing.T) {
+	onBoth(t, func(t *testing.T, n *network, transport Option) {
+		s, p := n.open(transport, atOnce)
+		ctx, cancel := context.WithCancel(context.Background())
+		result := locking(ctx, s, "x")
+		conversation := p.asked(lockRequest("x", 0, 0))
+		p.cut()
+		a := n.next()
+		cancel()
+		if r := <-result; !errors.Is(r.err, context.Canceled) {
+			t.Errorf("%+v", r)
+		}
+		p = a.respond(again(wire.Reconnected, 2))
+		p.grant(conversation, service.Acquisition{Lock: "x", Sequence: 7})
+		if m := p.receive(); m.Service != service.CancelAcquireSessionLock.ID {
+			t.Errorf("client sent service %d", m.Service)
+		}
+		p.released("x", 7)
+		n.closeSession(s, p)
+	})
+}
+
 // TestLocksLost goes through the table of protocol 33 section 4.
 func TestLocksLost(t *testing.T) {
 	for _, c := range []struct {
