@@ -13,23 +13,40 @@ import (
 	"strings"
 )
 
-// StoreFile is the name of the system authentication store in the data
-// directory.
-const StoreFile = "SystemAuthentication.store"
+// The names of the stores in the data directory.
+const (
+	StoreFile       = "SystemAuthentication.store"
+	PolicyStoreFile = "Security.store"
+)
 
-// maxFileSize bounds the store file, in bytes; larger ones are refused.
+// maxFileSize bounds a store file, in bytes; larger ones are neither read nor
+// written.
 const maxFileSize = 64 << 20
 
 const (
-	fileTitle      = "# Advect system authentication store. Change passwords with: advect passwd\n"
 	checksumPrefix = "# sha256 "
 	checksumHint   = " of all that follows. Delete this line after an edit by hand."
+	remedyChecksum = "restore it from a backup, or, if you edited it on purpose, check the content and delete this line"
 )
 
-const (
-	remedyStatement = "correct the line, or restore the file from a backup; moved away, it is replaced by the stock principals with their public passwords"
-	remedyChecksum  = "restore it from a backup, or, if you edited it on purpose, check the content and delete this line"
-)
+// fileKind is what tells the files of the two stores apart.
+type fileKind struct {
+	name   string
+	title  string // first line
+	remedy string // for a line that is wrong
+}
+
+var principalFile = fileKind{
+	name:   StoreFile,
+	title:  "# Advect system authentication store. Change passwords with: advect passwd\n",
+	remedy: "correct the line, or restore the file from a backup; moved away, it is replaced by the stock principals with their public passwords",
+}
+
+var policyFile = fileKind{
+	name:   PolicyStoreFile,
+	title:  "# Advect security store: the roles and their permissions.\n",
+	remedy: "correct the line, or restore the file from a backup; moved away, it is replaced by the stock roles",
+}
 
 // FileError reports a store file that cannot be used. It names the place and
 // says what to do; the store never goes on without the file. Line and Column
@@ -47,33 +64,82 @@ func (e *FileError) Error() string {
 	return fmt.Sprintf("%s: line %d, column %d: %s; %s", e.Path, e.Line, e.Column, e.Problem, e.Remedy)
 }
 
-// scriptFileError gives the errors of a script the name of their file.
-func scriptFileError(path string, err error) error {
-	var errs ScriptErrors
-	if !errors.As(err, &errs) {
-		return err
-	}
-	problem := errs[0].Message
-	if len(errs) > 1 {
-		problem = fmt.Sprintf("%s (and %d more errors)", problem, len(errs)-1)
-	}
-	return &FileError{Path: path, Line: errs[0].Line, Column: errs[0].Column, Problem: problem, Remedy: remedyStatement}
+// storeFile is the file of one store. Its methods are called with the lock of
+// the store held.
+type storeFile struct {
+	fileKind
+	path string // empty: the store is in memory only
+	disk disk
+	info fs.FileInfo // of the file as it was when the content of the store was read or written
 }
 
-// encodeFile puts the checksum in front of the script, so that a file that
-// was cut off cannot lose it.
-func encodeFile(script string) []byte {
+func newStoreFile(dir string, kind fileKind) storeFile {
+	f := storeFile{fileKind: kind, disk: osDisk{}}
+	if dir != "" {
+		f.path = filepath.Join(dir, kind.name)
+	}
+	return f
+}
+
+// open makes the directory and reads the file. found is false if there is
+// none, or none to be.
+func (f *storeFile) open() (data []byte, info fs.FileInfo, found bool, err error) {
+	if f.path == "" {
+		return nil, nil, false, nil
+	}
+	if err := f.disk.MkdirAll(filepath.Dir(f.path)); err != nil {
+		return nil, nil, false, err
+	}
+	data, info, err = f.disk.Read(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, false, nil
+	}
+	return data, info, err == nil, err
+}
+
+// changed reads the file if it is no longer the one of info.
+func (f *storeFile) changed() (data []byte, info fs.FileInfo, changed bool, err error) {
+	if f.path == "" {
+		return nil, nil, false, nil
+	}
+	if info, err = f.disk.Stat(f.path); err != nil || sameFile(info, f.info) {
+		return nil, nil, false, err
+	}
+	data, info, err = f.disk.Read(f.path)
+	return data, info, err == nil, err
+}
+
+// write makes script durable.
+func (f *storeFile) write(script string) error {
+	if f.path == "" {
+		return nil
+	}
+	data := f.encode(script)
+	if len(data) > maxFileSize {
+		return fmt.Errorf("write %s: it would be larger than %d MiB and could not be read again", f.path, maxFileSize>>20)
+	}
+	info, err := replaceFile(f.disk, f.path, data)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	f.info = info
+	return nil
+}
+
+// encode puts the checksum in front of the script, so that a file that was
+// cut off cannot lose it.
+func (f *storeFile) encode(script string) []byte {
 	sum := sha256.Sum256([]byte(script))
-	return []byte(fileTitle + checksumPrefix + hex.EncodeToString(sum[:]) + checksumHint + "\n" + script)
+	return []byte(f.title + checksumPrefix + hex.EncodeToString(sum[:]) + checksumHint + "\n" + script)
 }
 
 // decodeFile returns the statements of a store file, and whether it has a
 // checksum, which then is right.
-func decodeFile(path string, data []byte) (statements []statement, summed bool, err error) {
+func decodeFile[S any](f *storeFile, data []byte, parse func(string) ([]S, error)) (statements []S, summed bool, err error) {
 	text := string(data)
-	statements, err = parseScript(text)
+	statements, err = parse(text)
 	if err != nil {
-		return nil, false, scriptFileError(path, err)
+		return nil, false, f.scriptError(err)
 	}
 	line := 0
 	for rest := text; rest != ""; {
@@ -86,20 +152,33 @@ func decodeFile(path string, data []byte) (statements []statement, summed bool, 
 		}
 		sum, _, _ = strings.Cut(sum, " ")
 		if got := sha256.Sum256([]byte(rest)); sum != hex.EncodeToString(got[:]) {
-			return nil, false, &FileError{Path: path, Line: line, Column: 1, Remedy: remedyChecksum,
+			return nil, false, &FileError{Path: f.path, Line: line, Column: 1, Remedy: remedyChecksum,
 				Problem: "the content does not match this checksum, so the file is damaged or was edited by hand"}
 		}
 		summed = true
 		break
 	}
 	if len(statements) == 0 {
-		return nil, false, &FileError{Path: path, Line: 1, Column: 1, Remedy: remedyStatement,
+		return nil, false, &FileError{Path: f.path, Line: 1, Column: 1, Remedy: f.remedy,
 			Problem: "the file has no statement, so it is empty or was cut off"}
 	}
 	return statements, summed, nil
 }
 
-// disk is the part of the file system that the store uses. Tests make it
+// scriptError gives the errors of a script the name of the file.
+func (f *storeFile) scriptError(err error) error {
+	var errs ScriptErrors
+	if !errors.As(err, &errs) {
+		return err
+	}
+	problem := errs[0].Message
+	if len(errs) > 1 {
+		problem = fmt.Sprintf("%s (and %d more errors)", problem, len(errs)-1)
+	}
+	return &FileError{Path: f.path, Line: errs[0].Line, Column: errs[0].Column, Problem: problem, Remedy: f.remedy}
+}
+
+// disk is the part of the file system that the stores use. Tests make it
 // fail.
 type disk interface {
 	MkdirAll(dir string) error
@@ -125,7 +204,7 @@ type tempFile interface {
 // or the new one. It returns the description of the new file.
 func replaceFile(d disk, path string, data []byte) (fs.FileInfo, error) {
 	dir := filepath.Dir(path)
-	f, err := d.CreateTemp(dir, "."+StoreFile+".*")
+	f, err := d.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +261,7 @@ func (osDisk) Read(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	if len(data) > maxFileSize {
-		return nil, nil, fmt.Errorf("the file is larger than %d MiB, so it is no authentication store", maxFileSize>>20)
+		return nil, nil, fmt.Errorf("the file is larger than %d MiB, so it is no store", maxFileSize>>20)
 	}
 	return data, info, nil
 }

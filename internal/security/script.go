@@ -3,7 +3,6 @@ package security
 import (
 	"regexp"
 	"strings"
-	"unicode/utf8"
 )
 
 // command is the kind of a [statement] (protocol 32 section 5.1).
@@ -40,93 +39,29 @@ func (s *statement) fail(column int, message string) *ScriptError {
 	return &ScriptError{Line: s.line, Column: column, Message: message}
 }
 
-// parseScript reads a system authentication script. The error is a
-// [ScriptErrors] with one entry for each line that does not parse.
+// parseScript reads a system authentication script.
 func parseScript(text string) ([]statement, error) {
-	var statements []statement
-	var errs ScriptErrors
-	line := 0
-	for text := range strings.SplitSeq(text, "\n") {
-		line++
-		s, err := parseLine(line, text)
-		if err != nil {
-			errs = append(errs, err)
-		} else if s.command != 0 {
-			statements = append(statements, s)
-		}
-	}
-	if errs != nil {
-		return nil, errs
-	}
-	return statements, nil
+	return parseLines(text, func(p *parser) statement {
+		a := authenticationParser{parser: p, s: statement{line: p.line, comment: p.comment}}
+		a.statement()
+		return a.s
+	})
 }
 
-// parseLine returns the zero statement for a line without one.
-func parseLine(line int, text string) (statement, *ScriptError) {
-	l := lexer{line: line, rest: text, column: 1}
-	if n := invalidUTF8(text); n >= 0 {
-		l.advance(n)
-		return statement{}, l.fail(l.column, "this is not UTF-8 text")
-	}
-	tokens, comment, err := l.tokens()
-	if err != nil || len(tokens) == 0 {
-		return statement{}, err
-	}
-	end := token{kind: endToken, column: l.column}
-	p := parser{tokens: append(tokens, end), s: statement{line: line, comment: comment}}
-	p.statement()
-	p.end()
-	if p.err != nil {
-		return statement{}, p.err
-	}
-	return p.s, nil
+// authenticationParser fills s from the tokens of a line.
+type authenticationParser struct {
+	*parser
+	s statement
 }
 
-func invalidUTF8(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
-				return i
-			}
-		}
-	}
-	return -1
-}
-
-// parser fills s from tokens. After the first error, which it keeps, its
-// methods do nothing.
-type parser struct {
-	tokens []token // ends with an endToken
-	s      statement
-	err    *ScriptError
-}
-
-func (p *parser) fail(t token, message string) {
-	if p.err == nil {
-		p.err = p.s.fail(t.column, message)
-	}
-}
-
-func (p *parser) next() token {
-	t := p.tokens[0]
-	if t.kind != endToken {
-		p.tokens = p.tokens[1:]
-	}
-	return t
-}
-
-func (t token) is(keyword string) bool {
-	return t.kind == wordToken && strings.EqualFold(t.text, keyword)
-}
-
-func (p *parser) statement() {
+func (p *authenticationParser) statement() {
 	first := p.next()
 	switch {
 	case first.is("add"):
 		p.command(addPrincipal, "principal")
 		p.name()
 		p.password()
-		p.s.roles = p.optionalList()
+		p.s.roles = p.optionalStrs()
 		if p.tokens[0].is("locked") {
 			p.keywords("locked", "by")
 			p.s.lockedBy = p.str("the name of the locking principal").text
@@ -137,7 +72,7 @@ func (p *parser) statement() {
 	case first.is("assign"):
 		p.command(assignRoles, "roles")
 		p.name()
-		p.s.roles = p.list()
+		p.s.roles = p.strs()
 	case first.is("set"):
 		p.command(setPassword, "password")
 		p.name()
@@ -149,7 +84,7 @@ func (p *parser) statement() {
 	case first.is("allow"):
 		p.command(anonymousConnections, "anonymous", "connections")
 		p.s.outcome = Allow
-		p.s.roles = p.optionalList()
+		p.s.roles = p.optionalStrs()
 	case first.is("deny"):
 		p.command(anonymousConnections, "anonymous", "connections")
 		p.s.outcome = Deny
@@ -168,77 +103,28 @@ func (p *parser) statement() {
 }
 
 // command consumes the words after the first one of a command.
-func (p *parser) command(c command, keywords ...string) {
+func (p *authenticationParser) command(c command, keywords ...string) {
 	p.s.command = c
 	p.keywords(keywords...)
 }
 
-func (p *parser) keywords(keywords ...string) {
-	for _, k := range keywords {
-		if t := p.next(); !t.is(k) {
-			p.fail(t, `expected "`+k+`"`)
-		}
-	}
-}
-
-func (p *parser) str(what string) token {
-	t := p.next()
-	if t.kind != stringToken {
-		p.fail(t, "expected "+what+" in quotes")
-	} else if t.text == "" {
-		p.fail(t, what+" must not be empty")
-	}
-	return t
-}
-
-func (p *parser) name() {
+func (p *authenticationParser) name() {
 	t := p.str("a name")
 	p.s.name, p.s.nameColumn = t.text, t.column
 }
 
-func (p *parser) password() {
+func (p *authenticationParser) password() {
 	t := p.str("a password")
 	p.s.password, p.s.passwordColumn = t.text, t.column
 }
 
-func (p *parser) optionalList() []string {
-	if p.tokens[0].kind != openToken {
-		return nil
-	}
-	return p.list()
-}
-
-// list reads strings in brackets, separated by spaces or commas.
-func (p *parser) list() []string {
-	if t := p.next(); t.kind != openToken {
-		p.fail(t, "expected [ and a list of strings in quotes")
-		return nil
-	}
-	var items []string
-	for p.err == nil {
-		t := p.next()
-		switch {
-		case t.kind == stringToken:
-			items = append(items, t.text)
-			if p.tokens[0].kind == commaToken {
-				p.next()
-			}
-		case t.kind == closeToken:
-			return items
-		default:
-			p.fail(t, "expected a string in quotes or ]")
-		}
-	}
-	return nil
-}
-
-func (p *parser) trust() {
+func (p *authenticationParser) trust() {
 	p.name()
 	p.keywords("if", "value")
 	how := p.next()
 	switch {
 	case how.is("in"):
-		p.s.trust = trust{key: p.s.name, values: p.list()}
+		p.s.trust = trust{key: p.s.name, values: p.strs()}
 	case how.is("matches"):
 		t := p.str("a regular expression")
 		if p.err != nil {
@@ -251,12 +137,6 @@ func (p *parser) trust() {
 		p.s.trust = trust{key: p.s.name, pattern: pattern, regex: t.text}
 	default:
 		p.fail(how, `expected "in" or "matches"`)
-	}
-}
-
-func (p *parser) end() {
-	if t := p.next(); t.kind != endToken {
-		p.fail(t, "the command should end here")
 	}
 }
 

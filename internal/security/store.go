@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,8 +20,6 @@ var ErrEmptyPassword = errors.New("a password must not be empty")
 // Store is the system authentication store: the principals, their passwords
 // and roles, and the rule for anonymous connections.
 type Store struct {
-	path   string // empty: in memory only
-	disk   disk
 	derive deriveFunc
 	cost   HashCost
 
@@ -34,7 +31,7 @@ type Store struct {
 	// mu is held by a writer through reading, hashing and writing, so that
 	// changes do not overwrite each other. Readers use state alone.
 	mu   sync.Mutex
-	info fs.FileInfo // guarded by mu; of the file as last read or written
+	file storeFile // guarded by mu; its path and disk are fixed
 }
 
 // Option adjusts a [Store].
@@ -75,7 +72,7 @@ add principal "operator" "password" ["OPERATOR"]
 // and reported as a [*FileError].
 func OpenStore(dir string, opts ...Option) (*Store, error) {
 	s := &Store{
-		disk:     osDisk{},
+		file:     newStoreFile(dir, principalFile),
 		derive:   argon2id,
 		cost:     DefaultHashCost,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -88,30 +85,21 @@ func OpenStore(dir string, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("open authentication store: %w", err)
 	}
 	s.decoy = passwordHash{cost: s.cost, salt: make([]byte, saltSize), key: make([]byte, keySize)}
-	if dir != "" {
-		s.path = filepath.Join(dir, StoreFile)
-	}
-	if err := s.open(dir); err != nil {
+	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open authentication store: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Store) open(dir string) error {
+func (s *Store) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.path == "" {
-		return s.create()
-	}
-	if err := s.disk.MkdirAll(dir); err != nil {
-		return err
-	}
-	data, info, err := s.disk.Read(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.create()
-	}
+	data, info, found, err := s.file.open()
 	if err != nil {
 		return err
+	}
+	if !found {
+		return s.create()
 	}
 	st, summed, err := s.decode(data, &state{})
 	if err != nil {
@@ -120,7 +108,8 @@ func (s *Store) open(dir string) error {
 	if !summed {
 		return s.commit(st)
 	}
-	s.publish(st, info)
+	s.file.info = info
+	s.publish(st)
 	return nil
 }
 
@@ -142,7 +131,7 @@ func (s *Store) create() error {
 }
 
 // Path returns the name of the store's file, or "" if it is in memory.
-func (s *Store) Path() string { return s.path }
+func (s *Store) Path() string { return s.file.path }
 
 // Anonymous returns the decision on connections without a principal.
 func (s *Store) Anonymous() Decision { return s.state.Load().anonymous.clone() }
@@ -250,31 +239,22 @@ func (s *Store) Reload() (changed bool, err error) {
 
 // reload is called with mu held.
 func (s *Store) reload() (changed bool, err error) {
-	if s.path == "" {
-		return false, nil
-	}
-	info, err := s.disk.Stat(s.path)
-	if err != nil {
-		return false, err
-	}
-	if sameFile(info, s.info) {
-		return false, nil
-	}
-	data, info, err := s.disk.Read(s.path)
-	if err != nil {
+	data, info, changed, err := s.file.changed()
+	if err != nil || !changed {
 		return false, err
 	}
 	st, _, err := s.decode(data, s.state.Load())
 	if err != nil {
 		return false, err
 	}
-	s.publish(st, info)
+	s.file.info = info
+	s.publish(st)
 	return true, nil
 }
 
 // decode makes a state of the content of a file.
 func (s *Store) decode(data []byte, old *state) (st *state, summed bool, err error) {
-	statements, summed, err := decodeFile(s.path, data)
+	statements, summed, err := decodeFile(&s.file, data, parseScript)
 	if err != nil {
 		return nil, false, err
 	}
@@ -285,7 +265,7 @@ func (s *Store) decode(data []byte, old *state) (st *state, summed bool, err err
 		return s.check(ctx, p.name, p, []byte(password))
 	}
 	if err := e.run(statements); err != nil {
-		return nil, false, scriptFileError(s.path, err)
+		return nil, false, s.file.scriptError(err)
 	}
 	st, err = s.finish(ctx, e, old)
 	return st, summed, err
@@ -297,8 +277,7 @@ func (s *Store) decode(data []byte, old *state) (st *state, summed bool, err err
 func (s *Store) finish(ctx context.Context, e *edit, old *state) (*state, error) {
 	st := e.state // without the passwords of e
 	var work sync.WaitGroup
-	var mu sync.Mutex
-	var failed error // guarded by mu
+	var failed error
 	for i, p := range st.principals {
 		plain, pending := e.plain[p.name]
 		if !pending && !e.unproved[p.name] {
@@ -310,18 +289,16 @@ func (s *Store) finish(ctx context.Context, e *edit, old *state) (*state, error)
 			done.stock = before.stock
 			continue
 		}
-		if pending && done.stock && s.path == "" {
+		if pending && done.stock && s.file.path == "" {
 			done.unhashed = true
 			continue
 		}
+		release, err := s.acquire(ctx)
+		if err != nil {
+			failed = err
+			break
+		}
 		work.Go(func() {
-			release, err := s.acquire(ctx)
-			if err != nil {
-				mu.Lock()
-				failed = err
-				mu.Unlock()
-				return
-			}
 			defer release()
 			if pending {
 				done.hash = newHash(s.derive, plain, s.cost)
@@ -339,20 +316,15 @@ func (s *Store) finish(ctx context.Context, e *edit, old *state) (*state, error)
 
 // commit makes st durable, then visible. It is called with mu held.
 func (s *Store) commit(st *state) error {
-	var info fs.FileInfo
-	if s.path != "" {
-		var err error
-		if info, err = replaceFile(s.disk, s.path, encodeFile(st.script())); err != nil {
-			return fmt.Errorf("write %s: %w", s.path, err)
-		}
+	if err := s.file.write(st.script()); err != nil {
+		return err
 	}
-	s.publish(st, info)
+	s.publish(st)
 	return nil
 }
 
 // publish makes st visible. It is called with mu held.
-func (s *Store) publish(st *state, info fs.FileInfo) {
+func (s *Store) publish(st *state) {
 	s.state.Store(st)
-	s.info = info
 	s.verified.clear()
 }

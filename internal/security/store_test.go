@@ -165,7 +165,7 @@ func TestFileIsReadBackTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testStore(t, dir)
-	if got := encodeFile(again.state.Load().script()); !bytes.Equal(got, first) {
+	if got := again.file.encode(again.state.Load().script()); !bytes.Equal(got, first) {
 		t.Errorf("got\n%s\nwant\n%s", got, first)
 	}
 	want := append(slices.Clone(wantStock),
@@ -263,11 +263,11 @@ func TestDamagedFile(t *testing.T) {
 	whole := string(data)
 	lines := strings.SplitAfter(whole, "\n")
 	hashAt := strings.Index(whole, "$argon2id$")
-	const (
+	var (
 		sum   = "the content does not match this checksum, so the file is damaged or was edited by hand; " + remedyChecksum
-		empty = "line 1, column 1: the file has no statement, so it is empty or was cut off; " + remedyStatement
-		hash  = "line 1, column 19: this is not a complete password hash of the form $argon2id$v=19$m=...,t=...,p=...$salt$key; " + remedyStatement
-		cost  = "line 1, column 19: the cost of the password hash is out of range (m=8*p..1048576, t=1..64, p=1..64); " + remedyStatement
+		empty = "line 1, column 1: the file has no statement, so it is empty or was cut off; " + principalFile.remedy
+		hash  = "line 1, column 19: this is not a complete password hash of the form $argon2id$v=19$m=...,t=...,p=...$salt$key; " + principalFile.remedy
+		cost  = "line 1, column 19: the cost of the password hash is out of range (m=8*p..1048576, t=1..64, p=1..64); " + principalFile.remedy
 	)
 	add := func(hash string) string { return "add principal 'a' '" + hash + "'\n" }
 	flip := []byte(whole)
@@ -279,15 +279,15 @@ func TestDamagedFile(t *testing.T) {
 		{"cut off after the checksum", lines[0] + lines[1], "line 2, column 1: " + sum},
 		{"cut off in the checksum", lines[0] + lines[1][:30], "line 2, column 1: " + sum},
 		{"cut off between lines", strings.Join(lines[:5], ""), "line 2, column 1: " + sum},
-		{"cut off in a hash", whole[:hashAt+40], "line 4, column 24: this quote is never closed; " + remedyStatement},
+		{"cut off in a hash", whole[:hashAt+40], "line 4, column 24: this quote is never closed; " + principalFile.remedy},
 		{"edited", strings.Replace(whole, `["CLIENT"]`, `["ADMINISTRATOR"]`, 1), "line 2, column 1: " + sum},
 		{"mark removed", strings.Replace(whole, " # stock password", "", 1), "line 2, column 1: " + sum},
 		{"one bit", string(flip), "line 2, column 1: " + sum},
 		{"line feeds converted", strings.ReplaceAll(whole, "\n", "\r\n"), "line 2, column 1: " + sum},
-		{"zeros", strings.Repeat("\x00", 100), "line 1, column 1: unexpected character; write names and passwords in quotes; " + remedyStatement},
-		{"zeros at the end", whole + "\x00", "line 8, column 1: unexpected character; write names and passwords in quotes; " + remedyStatement},
-		{"binary", "\xff\xfe\x00", "line 1, column 1: this is not UTF-8 text; " + remedyStatement},
-		{"principal twice", "add principal 'a' 'b'\nadd principal 'a' 'c'\nremove principal 'd'", "line 2, column 15: there is already a principal of this name (and 1 more errors); " + remedyStatement},
+		{"zeros", strings.Repeat("\x00", 100), "line 1, column 1: unexpected character; write names and passwords in quotes; " + principalFile.remedy},
+		{"zeros at the end", whole + "\x00", "line 8, column 1: unexpected character; write names and passwords in quotes; " + principalFile.remedy},
+		{"binary", "\xff\xfe\x00", "line 1, column 1: this is not UTF-8 text; " + principalFile.remedy},
+		{"principal twice", "add principal 'a' 'b'\nadd principal 'a' 'c'\nremove principal 'd'", "line 2, column 15: there is already a principal of this name (and 1 more errors); " + principalFile.remedy},
 		{"hash of another version", add("$argon2id$v=16$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"), hash},
 		{"hash cut off", add(cheapHash.encoded[:45]), hash},
 		{"hash without key", add("$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$"), hash},
@@ -335,9 +335,10 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func TestEveryTruncationIsRefused(t *testing.T) {
-	whole := encodeFile(testStore(t, t.TempDir()).state.Load().script())
+	s := testStore(t, t.TempDir())
+	whole := s.file.encode(s.state.Load().script())
 	for n := range len(whole) {
-		if _, _, err := decodeFile("f", whole[:n]); err == nil {
+		if _, _, err := decodeFile(&s.file, whole[:n], parseScript); err == nil {
 			t.Fatalf("the first %d of %d bytes are accepted", n, len(whole))
 		}
 	}
@@ -405,7 +406,7 @@ func TestReload(t *testing.T) {
 	// A hand edit is believed after its hashes are known or proved, and the
 	// file is left as it is.
 	data, _ := os.ReadFile(server.Path())
-	_, script, _ := strings.Cut(strings.TrimPrefix(string(data), fileTitle), "\n")
+	_, script, _ := strings.Cut(strings.TrimPrefix(string(data), principalFile.title), "\n")
 	edited := strings.ReplaceAll(script, " # stock password", "") + "add principal 'x' 'password'\n"
 	if err := os.WriteFile(server.Path(), []byte(edited), 0o600); err != nil {
 		t.Fatal(err)
@@ -535,7 +536,7 @@ func TestFailingDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			d := &faultyDisk{}
-			s := testStore(t, dir, func(s *Store) { s.disk = d })
+			s := testStore(t, dir, func(s *Store) { s.file.disk = d })
 			if d.calls != len(steps) {
 				t.Fatalf("%d steps, want %d", d.calls, len(steps))
 			}
@@ -564,7 +565,7 @@ func TestFailingDisk(t *testing.T) {
 		t.Run("first "+name, func(t *testing.T) {
 			dir := t.TempDir()
 			d := &faultyDisk{left: i + 1}
-			if _, err := OpenStore(dir, WithHashCost(cheap), func(s *Store) { s.disk = d }); !errors.Is(err, errDisk) {
+			if _, err := OpenStore(dir, WithHashCost(cheap), func(s *Store) { s.file.disk = d }); !errors.Is(err, errDisk) {
 				t.Errorf("got %v", err)
 			}
 			checkStock(t, testStore(t, dir))
