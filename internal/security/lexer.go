@@ -7,8 +7,8 @@ import (
 )
 
 // ScriptError is one mistake in a store script. Line and Column count from 1;
-// Column counts characters. The message never quotes the script, since a
-// misplaced quote could turn a password into the word at fault.
+// Column counts characters. The message quotes nothing of a script with
+// passwords, since a misplaced quote could turn one into the word at fault.
 type ScriptError struct {
 	Line    int
 	Column  int

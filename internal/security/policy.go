@@ -1,114 +1,82 @@
 package security
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 )
 
-// Role is the definition of one role in a [Model].
-type Role struct {
-	Name   string
-	Global GlobalSet
-	// DefaultPath applies where no assignment is found on the way from a path
-	// up to the root.
-	DefaultPath PathSet
-	// Paths holds the assignments. An empty set is an assignment too: it hides
-	// what lies further up. A leading or trailing slash is ignored.
-	Paths map[string]PathSet
-	// Includes names roles whose permissions and assignments count as this
-	// role's own. A name without a definition is a role without permissions.
-	Includes []string
-}
-
-// Model is the content of the security store, in a form that can be edited.
-type Model struct {
-	Roles []Role
-	// Isolated paths inherit nothing from the paths above them nor from the
-	// default path permissions.
-	Isolated []string
-}
-
-// Policy is an immutable snapshot of a [Model], made for evaluation. To change
-// a policy, build a new one and resolve the sessions' roles again.
+// Policy is an immutable snapshot of a [Model], made for evaluation. A change
+// makes another Policy; sessions then resolve their roles again.
 type Policy struct {
-	roles    map[string]Role // each merged with the roles that it includes
-	isolated []string
+	roles            map[string]Role
+	anonymous, named []string
+	isolated         []string
 
-	mu     sync.Mutex
+	mu     sync.RWMutex
 	grants map[string]*Grant // guarded by mu; key: known role names, normalised
+	paths  int               // guarded by mu; that grants hold in all
 }
 
-// maxGrants bounds the role combinations that a Policy remembers. Further
-// ones are computed for each call.
-const maxGrants = 4096
+// What a Policy remembers of role combinations. Further ones are computed for
+// each call.
+const (
+	maxGrants     = 4096
+	maxGrantPaths = 1 << 20
+)
 
 // NewPolicy checks m and prepares it for evaluation. It keeps nothing of m.
 // The error names the role at fault: one without a name, defined twice, or
 // that includes itself directly or through others.
 func NewPolicy(m Model) (*Policy, error) {
-	defined := make(map[string]Role, len(m.Roles))
+	m = m.clone()
+	p := &Policy{
+		roles:     make(map[string]Role, len(m.Roles)),
+		anonymous: m.Anonymous,
+		named:     m.Named,
+		grants:    make(map[string]*Grant),
+	}
 	for _, r := range m.Roles {
 		if r.Name == "" {
 			return nil, fmt.Errorf("define role: a role needs a name")
 		}
-		if _, twice := defined[r.Name]; twice {
+		if _, twice := p.roles[r.Name]; twice {
 			return nil, fmt.Errorf("define role %q: it is defined twice", r.Name)
 		}
-		defined[r.Name] = r
+		p.roles[r.Name] = r.canonical()
 	}
-	p := &Policy{roles: make(map[string]Role, len(defined)), grants: make(map[string]*Grant)}
 	for _, path := range m.Isolated {
 		p.isolated = append(p.isolated, strings.Trim(path, "/"))
 	}
-	c := closure{defined: defined, done: p.roles, open: make(map[string]bool)}
-	for _, r := range m.Roles {
-		if _, err := c.resolve(r.Name); err != nil {
-			return nil, err
-		}
+	if ways := cycles(m.Roles); ways != nil {
+		return nil, fmt.Errorf("define role %q: %s", ways[0][0], describeCycle(ways[0]))
 	}
 	return p, nil
 }
 
-// closure merges each role with the roles that it includes.
-type closure struct {
-	defined map[string]Role
-	done    map[string]Role
-	open    map[string]bool // on the way down, to detect cycles
+// canonical returns r without unknown permissions, and with paths as searches
+// write them.
+func (r Role) canonical() Role {
+	c := r
+	c.Global &= allGlobal
+	c.DefaultPath &= allPath
+	c.Paths = make(map[string]PathSet, len(r.Paths))
+	for path, set := range r.Paths {
+		c.Paths[strings.Trim(path, "/")] |= set & allPath
+	}
+	return c
 }
 
-func (c *closure) resolve(name string) (Role, error) {
-	if r, ok := c.done[name]; ok {
-		return r, nil
+// DefaultRoles returns the roles that a session of principal, which is empty
+// for an anonymous one, has whatever authentication gives (protocol 32
+// section 2). The receiver owns the result.
+func (p *Policy) DefaultRoles(principal string) []string {
+	if principal == "" {
+		return slices.Clone(p.anonymous)
 	}
-	if c.open[name] {
-		return Role{}, fmt.Errorf("define role %q: it includes itself", name)
-	}
-	c.open[name] = true
-	defer delete(c.open, name)
-
-	def := c.defined[name]
-	merged := Role{Name: name, Paths: make(map[string]PathSet, len(def.Paths))}
-	merged.add(def)
-	for _, included := range def.Includes {
-		r, err := c.resolve(included)
-		if err != nil {
-			return Role{}, err
-		}
-		merged.add(r)
-	}
-	c.done[name] = merged
-	return merged, nil
-}
-
-// add makes the permissions of other count as r's own.
-func (r *Role) add(other Role) {
-	r.Global |= other.Global & allGlobal
-	r.DefaultPath |= other.DefaultPath & allPath
-	for path, set := range other.Paths {
-		r.Paths[strings.Trim(path, "/")] |= set & allPath
-	}
+	return slices.Clone(p.named)
 }
 
 // Resolve returns what a session with the given roles may do. Roles that the
@@ -124,32 +92,87 @@ func (p *Policy) Resolve(roles []string) *Grant {
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
-	key := fmt.Sprintf("%q", known)
+	key := grantKey(known)
 
+	p.mu.RLock()
+	g, ok := p.grants[key]
+	p.mu.RUnlock()
+	if ok {
+		return g
+	}
+	computed := p.grant(known)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if g, ok := p.grants[key]; ok {
 		return g
 	}
-	g := p.grant(known)
-	if len(p.grants) < maxGrants {
-		p.grants[key] = g
+	if paths := p.paths + len(computed.nearest); len(p.grants) < maxGrants && paths <= maxGrantPaths {
+		p.grants[key], p.paths = computed, paths
 	}
-	return g
+	return computed
 }
 
-// grant merges the roles, so that the search level is chosen for all of them
-// together: the nearest path with an assignment for any of them.
+// grantKey joins names so that no two lists share a key.
+func grantKey(names []string) string {
+	size := 0
+	for _, n := range names {
+		size += binary.MaxVarintLen64 + len(n)
+	}
+	key := make([]byte, 0, size)
+	for _, n := range names {
+		key = append(binary.AppendUvarint(key, uint64(len(n))), n...)
+	}
+	return string(key)
+}
+
+// grant merges the roles, and those that they include, so that the search
+// level is chosen for all of them together: the nearest path with an
+// assignment for any of them.
 func (p *Policy) grant(known []string) *Grant {
 	all := Role{Paths: make(map[string]PathSet)}
-	for _, name := range known {
-		all.add(p.roles[name])
-	}
+	p.closure(known, func(r *Role, _ *inclusion) {
+		all.Global |= r.Global
+		all.DefaultPath |= r.DefaultPath
+		for path, set := range r.Paths {
+			all.Paths[path] |= set
+		}
+	})
 	// An isolated path ends the search as an empty assignment does.
 	for _, path := range p.isolated {
 		all.Paths[path] |= 0
 	}
 	return newGrant(all)
+}
+
+// inclusion is a step on the way from a role of a session to one that it
+// includes.
+type inclusion struct {
+	role string
+	from *inclusion // nil for a role of the session
+}
+
+// closure visits the defined ones of the given roles, and those that they
+// include directly or through others, each once and by a shortest way.
+func (p *Policy) closure(roles []string, visit func(r *Role, way *inclusion)) {
+	seen := make(map[string]bool, len(roles))
+	var queue []*inclusion
+	enqueue := func(names []string, from *inclusion) {
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				queue = append(queue, &inclusion{role: name, from: from})
+			}
+		}
+	}
+	enqueue(roles, nil)
+	for len(queue) > 0 {
+		way := queue[0]
+		queue = queue[1:]
+		if r, ok := p.roles[way.role]; ok {
+			visit(&r, way)
+			enqueue(r.Includes, way)
+		}
+	}
 }
 
 // HasGlobal reports whether a session with the given roles has permission.

@@ -254,10 +254,10 @@ func TestNewPolicyErrors(t *testing.T) {
 	}{
 		{"nameless", []Role{{}}, "define role: a role needs a name"},
 		{"twice", []Role{{Name: "r"}, {Name: "r"}}, `define role "r": it is defined twice`},
-		{"self", []Role{{Name: "r", Includes: []string{"r"}}}, `define role "r": it includes itself`},
+		{"self", []Role{{Name: "r", Includes: []string{"r"}}}, `define role "r": a role must not include itself: "r" includes "r"`},
 		{"cycle", []Role{
 			{Name: "a", Includes: []string{"b"}}, {Name: "b", Includes: []string{"c"}}, {Name: "c", Includes: []string{"a"}},
-		}, `define role "a": it includes itself`},
+		}, `define role "a": a role must not include itself: "a" includes "b" includes "c" includes "a"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
