@@ -242,11 +242,11 @@ type identity struct {
 
 // authenticate asks the principal store. The error is AUTHENTICATION_FAILED.
 func (e *Engine) authenticate(ctx context.Context, session wire.SessionID, principal string, c wire.Credentials, proposed map[string]string) (*identity, error) {
-	var password []byte
-	if c.Kind == wire.PasswordCredentials {
-		password = c.Data
-	}
-	d, err := e.cfg.Principals.Authenticate(ctx, principal, password)
+	d, err := e.cfg.Principals.Authenticate(ctx, security.Request{
+		Principal:   principal,
+		Credentials: security.Credentials{Kind: security.CredentialsKind(c.Kind), Data: c.Data},
+		Proposed:    proposed,
+	})
 	if err != nil {
 		return nil, &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
 	}
@@ -256,7 +256,7 @@ func (e *Engine) authenticate(ctx context.Context, session wire.SessionID, princ
 	return &identity{
 		principal:  principal,
 		roles:      d.Roles,
-		properties: e.cfg.Principals.TrustedProperties(proposed),
+		properties: d.Properties,
 		grant:      e.cfg.Policy.Resolve(d.Roles),
 		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
 	}, nil

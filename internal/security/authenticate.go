@@ -13,59 +13,41 @@ import (
 	"sync"
 )
 
-// Outcome is the answer of an authenticator. Its value is the code on the
-// wire (protocol 32 section 4). The zero value refuses.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Deny    Outcome = 0 // refuse; do not ask further authenticators
-	Abstain Outcome = 1 // ask the next authenticator; refuse if there is none
-	Allow   Outcome = 2 // accept; do not ask further authenticators
-)
-
-// String returns "deny", "abstain" or "allow".
-func (o Outcome) String() string {
-	switch o {
-	case Deny:
-		return "deny"
-	case Abstain:
-		return "abstain"
-	case Allow:
-		return "allow"
-	}
-	return fmt.Sprintf("Outcome(%d)", uint8(o))
-}
-
-// Decision is what an authenticator says of a connection. The zero value
-// refuses it.
-type Decision struct {
-	Outcome Outcome
-	// Roles are those of the session; only for Allow. The receiver owns them.
-	Roles []string
-}
-
-func (d Decision) clone() Decision {
-	d.Roles = slices.Clone(d.Roles)
-	return d
-}
-
-// Authenticate decides on a connection as the system authenticator does
-// (protocol 32 section 2). An empty principal is anonymous. A known principal
-// is allowed with the right password and denied with a wrong one; for an
-// unknown one the store abstains. An empty password is always wrong, so pass
-// nil for a client that sent no credentials or custom ones.
+// Authenticate decides as the system authenticator does (protocol 32 section
+// 2). A known principal is allowed with the right password and denied with a
+// wrong one or other credentials; for an unknown one the store abstains. An
+// allowed session has the roles of its principal besides the default ones,
+// and those of its proposed properties that the store trusts.
 //
 // An answer other than for a password that was right before takes one
 // password hash, so its time does not tell whether a principal exists (as
 // long as the hashes in the file have the cost of the store). Hashes beyond
 // the number of processors wait for their turn. The error is the cause of
 // ctx, if it ends first; the decision is then Deny.
-func (s *Store) Authenticate(ctx context.Context, principal string, password []byte) (Decision, error) {
+func (s *Store) Authenticate(ctx context.Context, r Request) (Decision, error) {
+	var password []byte // an empty one is always wrong
+	if r.Credentials.Kind == PlainPassword {
+		password = r.Credentials.Data
+	}
+	d, err := s.authenticate(ctx, r.Principal, password)
+	if err == nil && d.Outcome == Allow {
+		d.Roles = AddRoles(d.Roles, r.DefaultRoles)
+		d.Properties = s.TrustedProperties(r.Proposed)
+	}
+	return d, err
+}
+
+// authenticate decides without regard to roles and properties that depend on
+// the request.
+func (s *Store) authenticate(ctx context.Context, principal string, password []byte) (Decision, error) {
 	for {
 		st := s.state.Load()
 		if principal == "" {
-			return st.anonymous.clone(), nil
+			d := st.anonymous.clone()
+			if d.Outcome != Allow {
+				d.Reason = "anonymous connections are not allowed"
+			}
+			return d, nil
 		}
 		p := st.index[principal]
 		ok, err := s.check(ctx, principal, p, password)
@@ -78,9 +60,9 @@ func (s *Store) Authenticate(ctx context.Context, principal string, password []b
 		case !sameSecret(p, current):
 			continue
 		case current == nil:
-			return Decision{Outcome: Abstain}, nil
+			return Decision{Outcome: Abstain, Reason: "unknown principal"}, nil
 		case !ok:
-			return Decision{Outcome: Deny}, nil
+			return Decision{Outcome: Deny, Reason: "wrong password"}, nil
 		}
 		return Decision{Outcome: Allow, Roles: slices.Clone(current.roles)}, nil
 	}

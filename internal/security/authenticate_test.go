@@ -49,7 +49,7 @@ func TestAuthenticate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			d, err := s.Authenticate(t.Context(), tt.principal, []byte(tt.password))
+			d, err := s.authenticate(t.Context(), tt.principal, []byte(tt.password))
 			if err != nil || d.Outcome != tt.want || !slices.Equal(d.Roles, tt.roles) {
 				t.Errorf("got %v, %v; want %v %v", d, err, tt.want, tt.roles)
 			}
@@ -93,7 +93,7 @@ func TestAnswersCostTheSame(t *testing.T) {
 				{"nobody", "wrong"}, {"nobody", "wrong"}, {"nobody", "password"}, {"nobody", ""},
 			} {
 				hashes.Store(0)
-				d, err := s.Authenticate(t.Context(), try.principal, []byte(try.password))
+				d, err := s.authenticate(t.Context(), try.principal, []byte(try.password))
 				if err != nil || d.Outcome == Allow {
 					t.Fatalf("%v: %v, %v", try, d, err)
 				}
@@ -116,7 +116,7 @@ func TestVerifiedPasswordsAreRemembered(t *testing.T) {
 	try := func(principal, password string, want Outcome, cost int64) {
 		t.Helper()
 		hashes.Store(0)
-		d, err := s.Authenticate(t.Context(), principal, []byte(password))
+		d, err := s.authenticate(t.Context(), principal, []byte(password))
 		if err != nil || d.Outcome != want || hashes.Load() != cost {
 			t.Errorf("%s with %q: %v, %v, %d hashes; want %v, %d", principal, password, d.Outcome, err, hashes.Load(), want, cost)
 		}
@@ -201,7 +201,7 @@ func TestHashingIsBounded(t *testing.T) {
 		var clients sync.WaitGroup
 		for i := range 10 {
 			clients.Go(func() {
-				if _, err := s.Authenticate(t.Context(), fmt.Sprint("unknown", i), []byte("x")); err != nil {
+				if _, err := s.authenticate(t.Context(), fmt.Sprint("unknown", i), []byte("x")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -230,7 +230,7 @@ func TestWaitingHonoursContext(t *testing.T) {
 		s := openMemory(t, b.option(1))
 		var clients sync.WaitGroup
 		clients.Go(func() {
-			if _, err := s.Authenticate(t.Context(), "first", []byte("x")); err != nil {
+			if _, err := s.authenticate(t.Context(), "first", []byte("x")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -238,7 +238,7 @@ func TestWaitingHonoursContext(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		clients.Go(func() {
-			d, err := s.Authenticate(ctx, "second", []byte("secret"))
+			d, err := s.authenticate(ctx, "second", []byte("secret"))
 			if !errors.Is(err, context.Canceled) || d.Outcome != Deny || strings.Contains(err.Error(), "secret") {
 				t.Errorf("waiting: %v, %v", d, err)
 			}
@@ -246,13 +246,13 @@ func TestWaitingHonoursContext(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		if _, err := s.Authenticate(ctx, "third", nil); !errors.Is(err, context.Canceled) {
+		if _, err := s.authenticate(ctx, "third", nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled before: %v", err)
 		}
 		if err := s.Update(ctx, "admin", "add principal 'x' 'y'"); !errors.Is(err, context.Canceled) || len(s.Principals()) != 4 {
 			t.Errorf("update: %v", err)
 		}
-		if d, err := s.Authenticate(ctx, "", nil); err != nil || d.Outcome != Allow {
+		if d, err := s.authenticate(ctx, "", nil); err != nil || d.Outcome != Allow {
 			t.Errorf("anonymous needs no hash: %v, %v", d, err)
 		}
 		close(b.tokens)
@@ -272,7 +272,7 @@ func TestReconnectingCrowdCostsOneHash(t *testing.T) {
 		var clients sync.WaitGroup
 		for range 1000 {
 			clients.Go(func() {
-				if d, err := s.Authenticate(t.Context(), "client", []byte("password")); err != nil || d.Outcome != Allow {
+				if d, err := s.authenticate(t.Context(), "client", []byte("password")); err != nil || d.Outcome != Allow {
 					t.Errorf("%v, %v", d, err)
 				}
 			})
@@ -311,7 +311,7 @@ func TestChangeDuringCheck(t *testing.T) {
 				}
 			}
 			b.option(2)(s)
-			d, err := s.Authenticate(t.Context(), "client", []byte("password"))
+			d, err := s.authenticate(t.Context(), "client", []byte("password"))
 			if err != nil || d.Outcome != tt.want {
 				t.Errorf("got %v, %v; want %v", d, err, tt.want)
 			}
@@ -328,7 +328,7 @@ func TestConcurrentUse(t *testing.T) {
 	for i := range 4 {
 		work.Go(func() {
 			for range 20 {
-				if d, err := s.Authenticate(t.Context(), "client", []byte("password")); err != nil || d.Outcome != Allow {
+				if d, err := s.authenticate(t.Context(), "client", []byte("password")); err != nil || d.Outcome != Allow {
 					t.Errorf("%v, %v", d, err)
 				}
 				s.Principals()
@@ -368,7 +368,7 @@ func BenchmarkAuthenticateRemembered(b *testing.B) {
 	s := testStore(b, b.TempDir())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Authenticate(b.Context(), "client", []byte("password")); err != nil {
+		if _, err := s.authenticate(b.Context(), "client", []byte("password")); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -381,7 +381,7 @@ func BenchmarkAuthenticateHashing(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Authenticate(b.Context(), "nobody", []byte("password")); err != nil {
+		if _, err := s.authenticate(b.Context(), "nobody", []byte("password")); err != nil {
 			b.Fatal(err)
 		}
 	}

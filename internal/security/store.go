@@ -137,10 +137,11 @@ func (s *Store) Path() string { return s.file.path }
 func (s *Store) Anonymous() Decision { return s.state.Load().anonymous.clone() }
 
 // Principals returns all principals, in the order of the store.
-func (s *Store) Principals() []PrincipalInfo {
-	principals := s.state.Load().principals
-	infos := make([]PrincipalInfo, len(principals))
-	for i, p := range principals {
+func (s *Store) Principals() []PrincipalInfo { return s.state.Load().infos() }
+
+func (st *state) infos() []PrincipalInfo {
+	infos := make([]PrincipalInfo, len(st.principals))
+	for i, p := range st.principals {
 		infos[i] = PrincipalInfo{
 			Name:          p.name,
 			Roles:         slices.Clone(p.roles),
@@ -149,6 +150,34 @@ func (s *Store) Principals() []PrincipalInfo {
 		}
 	}
 	return infos
+}
+
+// Configuration is the content of a [Store] without secrets, all of one
+// moment: what protocol 32 section 5.1 calls SystemAuthentication. The
+// receiver owns it.
+type Configuration struct {
+	Principals []PrincipalInfo // in the order of the store
+	Anonymous  Decision
+	Trusted    []TrustedProperty // in the order in which they were trusted
+}
+
+// TrustedProperty says which values of a property a client may propose: those
+// that match Pattern as a whole, or, if it is empty, one of Values.
+type TrustedProperty struct {
+	Key     string
+	Pattern string
+	Values  []string
+}
+
+// Configuration returns the content of the store.
+func (s *Store) Configuration() Configuration {
+	st := s.state.Load()
+	c := Configuration{Principals: st.infos(), Anonymous: st.anonymous.clone()}
+	for i := range st.trusted {
+		t := &st.trusted[i]
+		c.Trusted = append(c.Trusted, TrustedProperty{Key: t.key, Pattern: t.regex, Values: slices.Clone(t.values)})
+	}
+	return c
 }
 
 // StockPasswords returns the names of the principals whose password is the

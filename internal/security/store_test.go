@@ -62,7 +62,7 @@ func checkStock(t *testing.T, s *Store) {
 		t.Errorf("stock passwords: %v", got)
 	}
 	for _, p := range wantStock {
-		d, err := s.Authenticate(t.Context(), p.Name, []byte("password"))
+		d, err := s.authenticate(t.Context(), p.Name, []byte("password"))
 		if err != nil || d.Outcome != Allow || !slices.Equal(d.Roles, p.Roles) {
 			t.Errorf("%s: %v, %v", p.Name, d, err)
 		}
@@ -109,7 +109,7 @@ func TestReceiversOwnWhatTheyGet(t *testing.T) {
 	s := openMemory(t)
 	s.Principals()[0].Roles[0] = "changed"
 	s.Anonymous().Roles[0] = "changed"
-	d, _ := s.Authenticate(t.Context(), "client", []byte("password"))
+	d, _ := s.authenticate(t.Context(), "client", []byte("password"))
 	d.Roles[0] = "changed"
 	checkStock(t, s)
 }
@@ -138,7 +138,7 @@ func TestSetPassword(t *testing.T) {
 			{"client", "password", Allow},
 			{"operator", "$argon2id$ is a password here", Allow}, {"operator", "password", Deny},
 		} {
-			if d, err := s.Authenticate(t.Context(), tt.principal, []byte(tt.password)); err != nil || d.Outcome != tt.want {
+			if d, err := s.authenticate(t.Context(), tt.principal, []byte(tt.password)); err != nil || d.Outcome != tt.want {
 				t.Errorf("%s: %s with %q: %v, %v; want %v", name, tt.principal, tt.password, d, err, tt.want)
 			}
 		}
@@ -172,6 +172,29 @@ func TestFileIsReadBackTheSame(t *testing.T) {
 		PrincipalInfo{Name: "al"}, PrincipalInfo{Name: "lk", Roles: []string{"A", "B"}, LockedBy: "admin"})
 	if got := again.Principals(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	s := openMemory(t)
+	if err := s.Update(t.Context(), "admin", sdkScript+"\ntrust client proposed property 'Foo' if value in ['x' 'y']"); err != nil {
+		t.Fatal(err)
+	}
+	want := Configuration{
+		Principals: append(slices.Clone(wantStock),
+			PrincipalInfo{Name: "al"}, PrincipalInfo{Name: "lk", Roles: []string{"A", "B"}, LockedBy: "admin"}),
+		Anonymous: Decision{Outcome: Abstain},
+		Trusted:   []TrustedProperty{{Key: "Bar", Pattern: `^a\d$`}, {Key: "Foo", Values: []string{"x", "y"}}},
+	}
+	for range 2 {
+		got := s.Configuration()
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got  %+v\nwant %+v", got, want)
+		}
+		got.Principals[0].Roles[0], got.Trusted[1].Values[0] = "changed", "changed"
+	}
+	if text := fmt.Sprintf("%+v", want); strings.Contains(text, "argon2") || strings.Contains(text, "pw") {
+		t.Errorf("secrets in %s", text)
 	}
 }
 
@@ -241,7 +264,7 @@ func TestHandWrittenFile(t *testing.T) {
 			t.Errorf("start %d: nothing said about anonymous connections: %v", i, got)
 		}
 		for principal, password := range map[string]string{"plain": "pw", "lazy": "password", "pasted": "password", "liar": "right"} {
-			if d, err := s.Authenticate(t.Context(), principal, []byte(password)); err != nil || d.Outcome != Allow {
+			if d, err := s.authenticate(t.Context(), principal, []byte(password)); err != nil || d.Outcome != Allow {
 				t.Errorf("start %d: %s: %v, %v", i, principal, d, err)
 			}
 		}
@@ -382,10 +405,10 @@ func TestReload(t *testing.T) {
 	if got := server.StockPasswords(); !slices.Equal(got, []string{"client", "control", "operator"}) || hashes.Load() != 0 {
 		t.Errorf("stock passwords %v after %d hashes", got, hashes.Load())
 	}
-	if d, err := server.Authenticate(t.Context(), "admin", []byte("new")); err != nil || d.Outcome != Allow {
+	if d, err := server.authenticate(t.Context(), "admin", []byte("new")); err != nil || d.Outcome != Allow {
 		t.Errorf("new password: %v, %v", d, err)
 	}
-	if d, err := server.Authenticate(t.Context(), "admin", []byte("password")); err != nil || d.Outcome != Deny {
+	if d, err := server.authenticate(t.Context(), "admin", []byte("password")); err != nil || d.Outcome != Deny {
 		t.Errorf("old password: %v, %v", d, err)
 	}
 
