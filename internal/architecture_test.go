@@ -19,6 +19,8 @@ var allowed = map[string][]string{
 	"internal/filter":              {},
 	"internal/outbox":              {},
 	"internal/security":            {},
+	"internal/security/hook":       {"internal/security"},
+	"internal/security/token":      {"internal/security"},
 	"internal/removal":             {"internal/filter", "internal/selector"},
 	"internal/topic":               {"internal/wire"},
 	"internal/selector":            {"internal/topic", "internal/selector/javaregexp"},
