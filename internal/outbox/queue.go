@@ -238,6 +238,12 @@ func (q *Queue) within() bool {
 	return (l.Messages == 0 || q.counted <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
+// half reports whether what is pending takes at most half of what is allowed.
+func (q *Queue) half() bool {
+	l := &q.limits
+	return (l.Messages == 0 || q.counted <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
+}
+
 // conflate begins back pressure: it merges the pending updates of each stream
 // that allows it into one at the place of the first, ends the streams that are
 // to be ended, and has PushUpdate go on so until the queue has drained to half.
@@ -375,7 +381,7 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 		}
 		lane.shrink()
 	}
-	if q.conflating && q.counted <= q.limits.Messages/2 && q.pendingBytes <= q.limits.Bytes/2 {
+	if q.conflating && q.half() {
 		q.conflating = false
 	}
 	q.trim()

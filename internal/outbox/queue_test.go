@@ -254,6 +254,34 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// TestBackPressureEnds checks that back pressure ends at half of a limit also where
+// the other limit is absent.
+func TestBackPressureEnds(t *testing.T) {
+	for _, limits := range []Limits{{Messages: 8}, {Bytes: 8 * update('x', 0, 0).Len()}, {Messages: 8, Bytes: 1 << 20}} {
+		q := NewQueue(limits)
+		topic := &source{retains: true}
+		s := &Stream{Source: topic, Conflation: Conflate}
+		push := func() {
+			topic.version++
+			q.PushUpdate(s, change{topic.version, update('v', 0, topic.version), nil})
+		}
+		for range 4 {
+			q.Push(update('x', 0, 0))
+		}
+		for range 5 {
+			push()
+		}
+		if n := q.Pending(); n != 5 {
+			t.Fatalf("%+v: %d messages wait under back pressure, want 4 and an update", limits, n)
+		}
+		q.Take(nil, 2*update('x', 0, 0).Len())
+		push()
+		if n := q.Pending(); n != 4 {
+			t.Errorf("%+v: %d messages wait after back pressure, want 2 and two updates", limits, n)
+		}
+	}
+}
+
 func TestIdleQueueIsSmall(t *testing.T) {
 	q := NewQueue(Limits{Messages: 10000, RecoveryMessages: 1024})
 	for i := range uint64(5000) {
