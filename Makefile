@@ -1,7 +1,7 @@
 # Every verb is one script in scripts/ that also runs alone; the scripts say what they need.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench conform soak
+.PHONY: help build run test lint fuzz bench conform soak model
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,3 +29,6 @@ conform: ## run the conformance scenarios and regenerate docs/compatibility.md
 
 soak: ## recovery under random cuts for SOAK seconds (default 60)
 	@scripts/soak
+
+model: ## compare the engine with a naive model in 10 million operations (OPS, SEED)
+	@scripts/model

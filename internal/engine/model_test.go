@@ -22,7 +22,7 @@ const episode = 5000
 // ADVECT_MODEL_SEED where they begin. Worlds are independent of each other, so a
 // failure is repeated by the seed of its world alone.
 func TestModel(t *testing.T) {
-	total := environment(t, "ADVECT_MODEL_OPS", 60_000)
+	total := environment(t, "ADVECT_MODEL_OPS", 40_000)
 	if testing.Short() {
 		total = min(total, 20_000)
 	}
