@@ -121,6 +121,7 @@ type modelClient struct {
 	inflight []*outbox.Message // taken and not read
 	read     uint64            // messages that it has read
 	taken    uint64            // messages that the server has sent
+	ever     uint64            // and before the last connection
 	kept     uint64            // messages that the server has forgotten
 	ping     struct {          // the latest of the server's
 		open         bool // it waits for the answer
@@ -154,7 +155,7 @@ func (c *modelClient) forget() {
 		}
 	}
 	maps.DeleteFunc(c.world.ref.handlers, func(_ string, h missing) bool { return h.owner == c })
-	c.inflight, c.read, c.taken, c.kept, c.ping.open = nil, 0, 0, 0, false
+	c.inflight, c.read, c.taken, c.ever, c.kept, c.ping.open = nil, 0, 0, 0, 0, false
 	c.sent, c.arrived, c.lagging, c.server = nil, 0, false, 0
 	c.picture, c.expected = newPicture(c.zlib), nil
 	c.subs, c.coming, c.touched = map[string]*modelSub{}, map[string][]*modelSub{}, nil
@@ -194,7 +195,7 @@ func (c *modelClient) end(path string, reason service.UnsubscribeReason) {
 	c.touch(sub)
 	if sub.topic.spec.Bool(topic.TidyOnUnsubscribe) || reason == service.BackPressure {
 		sub.optional = true
-		if c.session != nil && c.read == c.taken {
+		if c.session != nil && c.read == max(c.ever, c.taken) {
 			sub.values = nil // nothing was sent that could still come
 		}
 	}
@@ -401,7 +402,7 @@ func (c *modelClient) updated(s *shown) error {
 			return fmt.Errorf("value of %q is %x, not %x", s.path, s.value, value)
 		}
 	}
-	return fmt.Errorf("value of %q is %x, which is none of %d expected (lagging %v)", s.path, s.value, len(sub.values), c.lagging)
+	return fmt.Errorf("value of %q is %x, which is none of %d expected (lagging %v; ended %v, %v; %v)", s.path, s.value, len(sub.values), c.lagging, sub.ended, sub.reason, sub.topic.spec)
 }
 
 func (c *modelClient) unsubscribed(s *shown, reason service.UnsubscribeReason) error {

@@ -108,6 +108,7 @@ func (w *world) reconnect(c *modelClient, lies bool) {
 			w.fail("%v: message %d is expected, %d have arrived", c, res.NextClient, c.arrived)
 		}
 		c.lagging = true
+		c.ever = max(c.ever, c.taken)
 		c.inflight, c.taken, c.ping.open = nil, c.read, false
 		for c.session != nil && c.conn != nil && c.ends < 0 && c.arrived < len(c.sent) {
 			c.deliver()

@@ -80,6 +80,7 @@ type modelStream struct {
 	owner  *modelClient
 	valued bool
 	base   []byte // the last value set through it
+	local  []byte // the last value that the client has sent
 }
 
 // A reference does what a server is to do, slowly.

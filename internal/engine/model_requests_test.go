@@ -227,7 +227,7 @@ func (w *world) openStream(c *modelClient) {
 		if got.Flags != flags || got.ID.Topic != opened.topic.id || got.ID.Partition != 0 || got.ID.Generation != 0 {
 			return fmt.Errorf("stream %+v, want topic %d, flags %d", got, opened.topic.id, flags)
 		}
-		opened.id = got.ID
+		opened.id, opened.local = got.ID, opened.base
 		c.streams = append(c.streams, opened)
 		return nil
 	}
@@ -296,6 +296,7 @@ func (w *world) useStream(c *modelClient) {
 	case k == 0:
 		modelCall(c, service.CheckStream, s.id, use(func() wire.ErrorCode { return ok }), nil)
 	case k < 4:
+		s.local = value
 		modelCall(c, service.StreamSet, service.StreamRequest{ID: s.id, Bytes: value}, use(func() wire.ErrorCode {
 			if !s.topic.accepts(value, valid) {
 				return wire.CodeUpdateFailed
@@ -304,18 +305,19 @@ func (w *world) useStream(c *modelClient) {
 			return ok
 		}), nil)
 	default:
-		base := s.base
+		base := s.local
 		d := delta.Diff(base, value)
 		switch {
 		case r.IntN(30) == 0:
 			d = []byte{0x19, 0xff, 0xff, 0x01} // copies what is not there
 			value = nil
-		case r.IntN(12) == 0 && s.valued:
+		case r.IntN(12) == 0 && base != nil:
 			d, value, valid = []byte{delta.NoChange}, base, true
 		}
+		s.local = value
 		modelCall(c, service.StreamApplyDelta, service.StreamRequest{ID: s.id, Bytes: d}, use(func() wire.ErrorCode {
 			n := s.topic
-			if !s.valued || !n.retains() || !n.valueType.HasDeltas() || value == nil || !bytes.Equal(base, s.base) || !n.accepts(value, valid) {
+			if !s.valued || !n.retains() || !n.valueType.HasDeltas() || value == nil || !n.accepts(value, valid) {
 				return wire.CodeUpdateFailed
 			}
 			w.ref.set(n, c, value, s)

@@ -127,8 +127,8 @@ func report(t *testing.T, seed uint64, ops []int, err error) {
 	}
 	var trace []string
 	err = live(t, seed, ops, selectors, func(op string) { trace = append(trace, op) })
-	if n := len(trace); n > 60 {
-		trace = trace[n-60:]
+	if n := len(trace); n > 40 {
+		trace = trace[n-40:]
 	}
 	for i := range trace {
 		trace[i] = trace[i][:min(len(trace[i]), 400)]
