@@ -37,7 +37,7 @@ type Model struct {
 	Isolated []string
 }
 
-func (m *Model) clone() Model {
+func (m Model) clone() Model {
 	c := Model{
 		Anonymous: slices.Clone(m.Anonymous),
 		Named:     slices.Clone(m.Named),
@@ -54,7 +54,7 @@ func (m *Model) clone() Model {
 // Script writes the model in the language of protocol 32 section 5.2. Applied
 // to an empty store it makes this model, applied to a store with this model
 // it changes nothing. Names hold no line feeds, as in any script.
-func (m *Model) Script() string {
+func (m Model) Script() string {
 	var b strings.Builder
 	b.WriteString("set roles for anonymous sessions ")
 	quoteList(&b, m.Anonymous)

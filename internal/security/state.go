@@ -133,8 +133,8 @@ func newEdit(from *state, by author) *edit {
 	return e
 }
 
-// run applies all statements, or reports every one that does not apply. An
-// error other than [ScriptErrors] comes from verify.
+// run applies all statements, or reports those that do not apply. An error
+// other than [ScriptErrors] comes from verify.
 func (e *edit) run(statements []statement) error {
 	var errs ScriptErrors
 	for i := range statements {
@@ -143,7 +143,9 @@ func (e *edit) run(statements []statement) error {
 			return err
 		}
 		if problem != nil {
-			errs = append(errs, problem)
+			if errs = append(errs, problem); len(errs) == maxScriptErrors {
+				break
+			}
 		}
 	}
 	if errs != nil {

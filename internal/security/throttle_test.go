@@ -76,9 +76,9 @@ func TestThrottlePair(t *testing.T) {
 					expect("wrong", "x", "10.0.0.1")
 					expect("pair", "right", "10.0.0.1") // even the right one
 					expect("allow", "right", "10.0.0.2")
-					time.Sleep(time.Duration(seconds)*time.Second - 1)
+					time.Sleep(time.Duration(seconds)*time.Second - time.Nanosecond)
 					expect("pair", "right", "10.0.0.1")
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 				}
 				expect("allow", "right", "10.0.0.1")
 				for range freeFailures { // forgiven
@@ -86,9 +86,9 @@ func TestThrottlePair(t *testing.T) {
 				}
 				for _, seconds := range []int{1, 2, 4, 4, 4} { // proven
 					expect("wrong", "x", "10.0.0.1")
-					time.Sleep(time.Duration(seconds)*time.Second - 1)
+					time.Sleep(time.Duration(seconds)*time.Second - time.Nanosecond)
 					expect("pair", "right", "10.0.0.1")
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 				}
 				time.Sleep(forgivenAfter)
 				for range freeFailures + 1 {
