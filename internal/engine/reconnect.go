@@ -35,9 +35,9 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	next := s.inbound.received + 1
 	lossless := !s.inbound.suspect && !s.inbound.unseen && q.OldestClient <= next && s.queue.Rewind(uint64(q.LastServer))
-	knew := s.nextCID
-	if s.queue.ProbeAfter(uint64(q.LastServer)) {
-		knew--
+	var knew int64
+	if lossless {
+		knew = s.known()
 	}
 	s.mu.Unlock()
 	if old != nil {
@@ -62,6 +62,18 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	e.tree.Resume(s.client)
 	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)
 	return s.response(wire.ReconnectedWithLoss), s, nil
+}
+
+// known returns the last server conversation that the client of a queue just
+// rewound has seen. mu is held.
+func (s *Session) known() int64 {
+	for m := range s.queue.Unsent {
+		p, err := wire.ParseMessage(m.Bytes())
+		if err == nil && p.Type == wire.TypeRequest && p.Conversation != 0 { // the first: they are in order
+			return p.Conversation - 1
+		}
+	}
+	return s.nextCID
 }
 
 // inbound counts what a session received, and notices a defect of the

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
+	"advect.dev/internal/wire"
 )
 
 func handling(cid int64, path string, handler int64) []byte {
@@ -174,5 +176,35 @@ func TestListenersOfASession(t *testing.T) {
 	newReader(t, e, "control").do(adding(1, "b", stringSpec()))
 	if got := r.take(); !slices.Equal(got, []string{fmt.Sprint("event ", maxListeners, " ADDED b")}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestHandlerAnswersAfterReconnection checks that an answer to a request which a
+// JavaScript client has only got with the reconnection is not taken for one that
+// it sends again, after which its next reconnection would be with loss.
+func TestHandlerAnswersAfterReconnection(t *testing.T) {
+	e := newEngine(t, nil)
+	r, client := newReader(t, e, "control"), newReader(t, e, "client")
+	r.do(handling(1, "m", 7))
+	r.s.Lost(r.conn, ConnectionLost)
+	client.do(selecting(1, ">m/1"))
+	client.do(selecting(2, ">m/2"))
+	reconnect := func(oldest, last int64) wire.ResponseCode {
+		q := request("control")
+		q.Token, q.OldestClient, q.LastServer = r.s.Token(), oldest, last
+		r.conn = &fakeConn{}
+		res, _ := e.Connect(context.Background(), q, here, r.conn)
+		return res.Code
+	}
+	if code := reconnect(1, 1); code != wire.Reconnected {
+		t.Fatal(code)
+	}
+	if got, want := r.take(), []string{"missing 7 >m/1 client", "missing 7 >m/2 client"}; !slices.Equal(got, want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	r.send(service.MissingTopic.AppendResponse(nil, 1, true))
+	r.send(service.MissingTopic.AppendResponse(nil, 2, true))
+	if code := reconnect(1, 3); code != wire.Reconnected {
+		t.Errorf("the second reconnection: %v", code)
 	}
 }

@@ -98,12 +98,6 @@ func (q *Queue) ProbeAnswered() {
 	}
 }
 
-// ProbeAfter reports whether the last probe is unanswered and was not among the
-// messages up to number n.
-func (q *Queue) ProbeAfter(n uint64) bool {
-	return q.probe != nil && (q.probeNumber == 0 || q.probeNumber > n)
-}
-
 // Start appends the message that starts a stream and the values that lead to the
 // version that the stream holds already, if there are any.
 func (q *Queue) Start(s *Stream, announcement *Message, values ...*Message) bool {
@@ -351,6 +345,16 @@ func (q *Queue) pending(yield func(*entry) bool) {
 			}
 		}
 	}
+}
+
+// Unsent yields what Take will return, after Rewind what is to be sent again first.
+func (q *Queue) Unsent(yield func(*Message) bool) {
+	for i := q.next; i < q.sent.end; i++ {
+		if !yield(*q.sent.at(i)) {
+			return
+		}
+	}
+	q.pending(func(e *entry) bool { return yield(e.message) })
 }
 
 // Take appends pending messages to dst, at least one if there is any and not

@@ -217,19 +217,38 @@ func TestProbe(t *testing.T) {
 	q.Push(update('x', 0, 1))
 	q.PushProbe(update('x', 0, 2))
 	q.Push(update('x', 0, 3))
-	if !q.ProbeAfter(0) {
-		t.Error("a probe not yet sent counts as arrived")
-	}
 	q.Take(nil, 1<<20)
-	if !q.ProbeAfter(1) || q.ProbeAfter(2) {
-		t.Error("the probe is message 2")
-	}
 	q.ProbeAnswered()
 	if q.Rewind(1) {
 		t.Error("message 2 is still kept although its answer proves that it arrived")
 	}
 	if !q.Rewind(2) {
 		t.Error("message 3 is not kept although nothing proves that it arrived")
+	}
+}
+
+// TestUnsent checks that what is still to be sent is seen before it is taken.
+func TestUnsent(t *testing.T) {
+	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 100})
+	for n := range uint64(5) {
+		q.Push(update('x', 0, n+1))
+		if n == 2 {
+			q.Take(nil, 1<<20)
+		}
+	}
+	for _, rewind := range []bool{false, true} {
+		if rewind && !q.Rewind(1) {
+			t.Fatal("Rewind(1)")
+		}
+		unsent := slices.Collect(q.Unsent)
+		if want := map[bool]int{false: 2, true: 4}[rewind]; len(unsent) != want {
+			t.Errorf("rewound %v: %d messages are unsent, want %d", rewind, len(unsent), want)
+		}
+		if rewind {
+			if got := q.Take(nil, 1<<20); !slices.Equal(got, unsent) {
+				t.Error("other messages are taken")
+			}
+		}
 	}
 }
 
