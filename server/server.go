@@ -24,6 +24,7 @@ type Server struct {
 	cfg        Config
 	log        *slog.Logger
 	principals *security.Store
+	policies   *security.PolicyStore
 	engine     *engine.Engine
 	handlers   []*transport.Handler
 	https      []*http.Server
@@ -52,6 +53,9 @@ func Start(cfg Config) (*Server, error) {
 	if s.principals, err = security.OpenStore(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("open principal store: %w", err)
 	}
+	if s.policies, err = security.OpenPolicyStore(cfg.DataDir); err != nil {
+		return nil, fmt.Errorf("open security store: %w", err)
+	}
 	if err := s.checkExposure(); err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.engine = engine.New(engine.Config{
-		Principals: s.principals, Policy: security.StockPolicy(), Log: s.log,
+		Principals: s.principals, Policies: s.policies, Log: s.log,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
 		HandshakeTimeout: cfg.HandshakeTimeout,
 		Queue: outbox.Limits{
@@ -73,15 +77,16 @@ func Start(cfg Config) (*Server, error) {
 	})
 	s.accepting.Store(true)
 	s.serving.Add(1)
-	go s.watchPrincipals()
+	go s.watchStores()
 	for _, l := range listeners {
 		s.serve(l)
 	}
 	return s, nil
 }
 
-// watchPrincipals picks up what `advect passwd` changes while the server runs.
-func (s *Server) watchPrincipals() {
+// watchStores picks up what others change in the files of the security stores, such
+// as `advect passwd`, while the server runs.
+func (s *Server) watchStores() {
 	defer s.serving.Done()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -95,6 +100,11 @@ func (s *Server) watchPrincipals() {
 			s.log.Warn("principals not reloaded; the old ones stay in force", "error", err)
 		} else if changed {
 			s.log.Info("principals reloaded", "file", s.principals.Path())
+		}
+		if changed, err := s.policies.Reload(); err != nil {
+			s.log.Warn("roles not reloaded; the old ones stay in force", "error", err)
+		} else if changed {
+			s.log.Info("roles reloaded", "file", s.policies.Path())
 		}
 	}
 }

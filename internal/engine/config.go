@@ -13,7 +13,7 @@ import (
 // otherwise.
 type Config struct {
 	Principals *security.Store
-	Policy     *security.Policy
+	Policies   *security.PolicyStore
 	Log        *slog.Logger
 
 	ServerName       string

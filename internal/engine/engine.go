@@ -31,6 +31,11 @@ type Engine struct {
 	removals *removals
 	missing  missingHandlers
 	finished sync.WaitGroup // sessions being taken apart
+	watching sync.WaitGroup // the goroutine that watches the policy
+	closing  chan struct{}
+
+	applying sync.Mutex
+	applied  *security.Policy // that all sessions go by; guarded by applying
 
 	mu        sync.Mutex
 	closed    bool
@@ -52,15 +57,21 @@ func New(cfg Config) *Engine {
 		byID:      make(map[wire.SessionID]*Session),
 		byAddress: make(map[netip.Addr]int),
 	}
+	e.closing = make(chan struct{})
+	e.applied = cfg.Policies.Policy()
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
 	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
+	e.watching.Add(1)
+	go e.watchPolicy()
 	return e
 }
 
 // Close ends every session and waits until the last is taken apart. Transports
 // are still asked to deliver what was queued before.
 func (e *Engine) Close() {
+	close(e.closing)
+	e.watching.Wait()
 	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.mu.Lock()
 	e.closed = true
@@ -257,7 +268,7 @@ func (e *Engine) authenticate(ctx context.Context, session wire.SessionID, princ
 		principal:  principal,
 		roles:      d.Roles,
 		properties: d.Properties,
-		grant:      e.cfg.Policy.Resolve(d.Roles),
+		grant:      e.cfg.Policies.Policy().Resolve(d.Roles),
 		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
 	}, nil
 }

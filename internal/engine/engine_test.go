@@ -56,8 +56,12 @@ func bareEngine(t testing.TB, change func(*Config)) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	policies, err := security.OpenPolicyStore("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{
-		Principals: principals, Policy: security.StockPolicy(), Log: slog.New(slog.DiscardHandler),
+		Principals: principals, Policies: policies, Log: slog.New(slog.DiscardHandler),
 		ServerName: "test", KeepAlive: time.Minute, HandshakeTimeout: time.Second,
 		Queue:          outbox.Limits{Messages: 1000, Bytes: 1 << 20, RecoveryMessages: 100, RecoveryBytes: 1 << 20},
 		MaxMessageSize: 1 << 20, MaxResultSize: 1 << 20,
@@ -148,6 +152,11 @@ func TestPermissions(t *testing.T) {
 		"unlock":               service.ReleaseSessionLock.AppendRequest(nil, 1, service.Acquisition{}),
 		"who locks":            service.GetSessionLock.AppendRequest(nil, 1, ""),
 		"all locks":            service.GetSessionLocks.AppendRequest(nil, 1, service.Empty{}),
+		"principals":           service.GetSystemAuthentication.AppendRequest(nil, 1, service.Empty{}),
+		"change principals":    service.UpdateSystemAuthentication.AppendRequest(nil, 1, "nonsense"),
+		"roles":                service.GetSecurityConfiguration.AppendRequest(nil, 1, service.Empty{}),
+		"change roles":         service.UpdateSecurityConfiguration.AppendRequest(nil, 1, "nonsense"),
+		"explain":              service.Explain.AppendRequest(nil, 1, service.ExplainRequest{Permission: "read_topic", Path: "a"}),
 		"own properties":       service.GetOwnSessionProperties.AppendRequest(nil, 1, service.Empty{}),
 		"global permissions":   service.ListGlobalPermissions.AppendRequest(nil, 1, service.Empty{}),
 		"path permissions":     service.ListPathPermissions.AppendRequest(nil, 1, "a"),
@@ -162,6 +171,11 @@ func TestPermissions(t *testing.T) {
 		"subscribe reserved":   {"", "client", "control"},
 		"fetch reserved":       {"", "client", "control"},
 		"close unknown client": {"", "client", "operator"},
+		"principals":           {"", "client", "control", "operator"},
+		"change principals":    {"", "client", "control", "operator"},
+		"roles":                {"", "client", "control", "operator"},
+		"change roles":         {"", "client", "control", "operator"},
+		"explain":              {"", "client", "control", "operator"},
 		"patch":                {"", "client", "operator"},
 		"stream":               {"", "client", "operator"},
 		"stream and set":       {"", "client", "operator"},

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"advect.dev/internal/outbox"
-	"advect.dev/internal/security"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
 	"advect.dev/internal/wire"
@@ -49,21 +48,11 @@ func modelConfig(limits outbox.Limits) func(*Config) {
 	return func(c *Config) {
 		c.KeepAlive, c.Queue, c.RemovalInterval = keepAlive, limits, time.Hour
 		// Own events may be edited by control, all by admin; both may ask for replaced ones.
-		model := security.StockModel()
-		for i := range model.Roles {
-			role := &model.Roles[i]
-			switch role.Name {
-			case security.RoleTopicControl:
-				role.DefaultPath = security.Paths(security.UpdateTopic, security.ModifyTopic, security.EditOwnTimeSeriesEvents, security.QueryObsoleteTimeSeriesEvents)
-			case security.RoleAdministrator:
-				role.DefaultPath = security.Paths(security.EditTimeSeriesEvents)
-			}
-		}
-		policy, err := security.NewPolicy(model)
+		err := c.Policies.Update("", `set "TOPIC_CONTROL" default path permissions [UPDATE_TOPIC MODIFY_TOPIC EDIT_OWN_TIME_SERIES_EVENTS QUERY_OBSOLETE_TIME_SERIES_EVENTS]
+set "ADMINISTRATOR" default path permissions [EDIT_TIME_SERIES_EVENTS]`)
 		if err != nil {
 			panic(err)
 		}
-		c.Policy = policy
 	}
 }
 

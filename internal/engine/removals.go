@@ -45,7 +45,7 @@ func (e *Engine) removeByPolicy(subject removal.Subject, policy *removal.Policy)
 		return
 	}
 	by := life.Author()
-	id := identity{principal: by.Principal, grant: e.cfg.Policy.Resolve(by.Roles)}
+	id := identity{principal: by.Principal, grant: e.cfg.Policies.Policy().Resolve(by.Roles)}
 	e.tree.Remove(sel, func(n *tree.Topic) bool { return n == life.Topic() || id.may(security.ModifyTopic, n) })
 }
 

@@ -50,12 +50,18 @@ func handlers() map[int32]handler {
 		service.GetSessionLock.ID:           serves(service.GetSessionLock, global[service.Text](security.ViewServer), (*Session).getLock),
 		service.GetSessionLocks.ID:          serves(service.GetSessionLocks, global[service.Empty](security.ViewServer), (*Session).getLocks),
 
-		service.GetOwnSessionProperties.ID: serves(service.GetOwnSessionProperties, anyone[service.Empty](), (*Session).ownProperties),
-		service.ListGlobalPermissions.ID:   serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
-		service.ListPathPermissions.ID:     serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),
-		service.ReAuthenticate.ID:          serves(service.ReAuthenticate, anyone[service.ReAuthenticateRequest](), (*Session).reAuthenticate),
-		service.ChangePrincipal.ID:         serves(service.ChangePrincipal, anyone[service.PrincipalRequest](), (*Session).changePrincipal),
-		service.CloseClient.ID:             serves(service.CloseClient, global[service.SessionRequest](security.ModifySession), (*Session).closeClient),
+		service.GetOwnSessionProperties.ID:     serves(service.GetOwnSessionProperties, anyone[service.Empty](), (*Session).ownProperties),
+		service.ListGlobalPermissions.ID:       serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
+		service.ListPathPermissions.ID:         serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),
+		service.ReAuthenticate.ID:              serves(service.ReAuthenticate, anyone[service.ReAuthenticateRequest](), (*Session).reAuthenticate),
+		service.ChangePrincipal.ID:             serves(service.ChangePrincipal, anyone[service.PrincipalRequest](), (*Session).changePrincipal),
+		service.GetSystemAuthentication.ID:     serves(service.GetSystemAuthentication, global[service.Empty](security.ViewSecurity), (*Session).systemAuthentication),
+		service.UpdateSystemAuthentication.ID:  serves(service.UpdateSystemAuthentication, global[service.Text](security.ModifySecurity), (*Session).updateSystemAuthentication),
+		service.GetSecurityConfiguration.ID:    serves(service.GetSecurityConfiguration, global[service.Empty](security.ViewSecurity), (*Session).securityConfiguration),
+		service.UpdateSecurityConfiguration.ID: serves(service.UpdateSecurityConfiguration, global[service.Text](security.ModifySecurity), (*Session).updateSecurityConfiguration),
+		service.Explain.ID:                     serves(service.Explain, global[service.ExplainRequest](security.ViewSecurity), (*Session).explain),
+
+		service.CloseClient.ID: serves(service.CloseClient, global[service.SessionRequest](security.ModifySession), (*Session).closeClient),
 	}
 }
 

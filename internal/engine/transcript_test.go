@@ -293,7 +293,7 @@ func TestOwnerReads(t *testing.T) {
 	n := e.tree.Get("mine")
 	r := newReader(t, e, "client")
 	id := *r.s.identity.Load()
-	id.grant = e.cfg.Policy.Resolve(nil) // no permissions at all
+	id.grant = e.cfg.Policies.Policy().Resolve(nil) // no permissions at all
 	r.s.identity.Store(&id)
 	if !r.s.CanRead(n) {
 		t.Error("the owner may not read its topic")

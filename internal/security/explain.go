@@ -36,6 +36,19 @@ type Explanation struct {
 	Undefined []string
 }
 
+// Explain says why a session with the given roles has the permission of a name, or
+// why not. Global permissions need no path. The error lists the names.
+func (p *Policy) Explain(roles []string, permission, path string) (Explanation, error) {
+	name := strings.ToUpper(permission)
+	if g, ok := globalNamed[name]; ok {
+		return p.ExplainGlobal(roles, g), nil
+	}
+	if q, ok := pathNamed[name]; ok {
+		return p.ExplainPath(roles, q, path), nil
+	}
+	return Explanation{}, fmt.Errorf("no permission is called %q; global ones are %v, those on paths %v", permission, allGlobal, allPath)
+}
+
 // ExplainGlobal says why a session with the given roles has a global
 // permission, or why not. It agrees with [Grant.Global].
 func (p *Policy) ExplainGlobal(roles []string, permission GlobalPermission) Explanation {

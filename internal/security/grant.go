@@ -70,3 +70,18 @@ func (g *Grant) search(path string) PathSet {
 	}
 	return g.fallback
 }
+
+// ReadsAs reports whether a session may read the same topics with g as with other.
+func (g *Grant) ReadsAs(other *Grant) bool {
+	if g.fallback.Has(ReadTopic) != other.fallback.Has(ReadTopic) {
+		return false
+	}
+	for _, paths := range [...]map[string]PathSet{g.nearest, other.nearest} {
+		for path := range paths { // between them nothing changes
+			if g.Path(path, ReadTopic) != other.Path(path, ReadTopic) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -24,6 +24,7 @@ var all = []Declaration{
 	RemoveMetricAlert, GetSessionLock, GetSessionLocks, GetSelectors,
 	UnsubscribeAll, UnsubscribeAllByFilter, UnsubscribeAllControl,
 	GetOwnSessionProperties, ReAuthenticate, RevokeAuthentication,
+	Explain,
 }
 
 // All returns every declared service.

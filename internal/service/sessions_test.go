@@ -34,6 +34,8 @@ func TestWithoutVector(t *testing.T) {
 		{ServerControlRegistration, true, "", Empty{}},
 		{ServerControlDeregistration, false, "0d0764656661756c74", parameters},
 		{ServerControlDeregistration, true, "", Empty{}},
+		{Explain, false, "000361626303585f59036d2f6e", ExplainRequest{Principal: "abc", Permission: "X_Y", Path: "m/n"}},
+		{Explain, true, "01010172016101620102017201730174", Explanation{Granted: true, Roles: []string{"r"}, Path: "a", At: "b", Via: [][]string{{"r", "s"}}, Text: "t"}},
 		{MessagingToFilter, true, "0003", FlaggedCount{Count: 3}},
 		{MessagingToFilter, true, "01010a6261642066696c7465720103", FlaggedCount{Errors: reports}},
 		{SessionEventRegistration, true, "00", Errors(nil)},

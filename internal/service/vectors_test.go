@@ -164,6 +164,7 @@ var refused = map[string]bool{
 // client that does not call them. TestWithoutVector has examples.
 var withoutVector = map[Declaration]bool{
 	ServerControlRegistration: true, ServerControlDeregistration: true,
+	Explain: true, // of this server alone
 }
 
 func (v vector) key() string {

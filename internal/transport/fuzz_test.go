@@ -38,8 +38,12 @@ func newEngine(t testing.TB) *engine.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	policies, err := security.OpenPolicyStore("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	e := engine.New(engine.Config{
-		Principals: principals, Policy: security.StockPolicy(),
+		Principals: principals, Policies: policies,
 		Log: slog.New(slog.DiscardHandler), ServerName: "test",
 		KeepAlive: time.Minute, HandshakeTimeout: time.Minute,
 		Queue:          outbox.Limits{Messages: 1000, Bytes: 16 << 20, RecoveryMessages: 100, RecoveryBytes: 1 << 20},
