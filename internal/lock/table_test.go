@@ -147,3 +147,26 @@ func BenchmarkHeld(b *testing.B) {
 		table.Held("x", 0)
 	}
 }
+
+// TestCancelWeakScope: without the request that only a connected session can be
+// granted, the session may have the lock.
+func TestCancelWeakScope(t *testing.T) {
+	table, away, owner := NewTable(), &client{"a", 0}, &client{"b", 1}
+	granted := 0
+	for id, scope := range []service.LockScope{service.UnlockOnSessionLoss, service.UnlockOnConnectionLoss} {
+		if err := table.Acquire(owner, ask("x", 0, 0), ignore); err != nil {
+			t.Fatal(err)
+		}
+		if err := table.Acquire(away, ask("x", int64(id), scope), func(service.Acquisition) { granted++ }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table.Close(owner)
+	if granted != 0 || len(table.Holdings()) != 0 {
+		t.Fatalf("granted %d requests of a session without connection", granted)
+	}
+	table.Cancel(away, service.LockCancellation{Lock: "x", Request: 1})
+	if granted != 1 || !table.Held("x", 1) {
+		t.Errorf("granted %d requests, held %+v", granted, table.Holdings())
+	}
+}
