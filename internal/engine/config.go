@@ -20,6 +20,7 @@ type Config struct {
 	PingPeriod       time.Duration // 0: no system pings
 	KeepAlive        time.Duration // most that a session outlives its connection; 0: no reconnection
 	HandshakeTimeout time.Duration // bounds the authentication of a connection
+	RequestTimeout   time.Duration // bounds the wait for a client's answer; 0: 10 seconds
 	Queue            outbox.Limits
 	MaxMessageSize   int           // bytes, inbound
 	MaxResultSize    int           // bytes of one fetch response
@@ -76,6 +77,8 @@ const (
 	LostMessages             CloseReason = 9
 	ServerClosing            CloseReason = 10
 	ClosedByController       CloseReason = 11
+	Expired                  CloseReason = 13
+	Revoked                  CloseReason = 14
 )
 
 var closeReasons = map[CloseReason]string{
@@ -84,6 +87,7 @@ var closeReasons = map[CloseReason]string{
 	MessageTooLarge: "MESSAGE_TOO_LARGE", InternalError: "INTERNAL_ERROR",
 	InvalidInboundMessage: "INVALID_INBOUND_MESSAGE", Aborted: "ABORTED", LostMessages: "LOST_MESSAGES",
 	ServerClosing: "SERVER_CLOSING", ClosedByController: "CLOSED_BY_CONTROLLER",
+	Expired: "EXPIRED", Revoked: "REVOKED",
 }
 
 // String returns the platform's name of the reason.

@@ -38,7 +38,7 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 	case wire.TypeRequest:
 		s.serve(&m)
 	case wire.TypeResponse, wire.TypeError:
-		s.answered(m.Conversation)
+		s.answered(&m)
 	case wire.TypeCloseRequest:
 		s.mu.Lock()
 		s.abandon(ClosedByClient)
@@ -121,11 +121,8 @@ func (id *identity) may(p security.PathPermission, n *tree.Topic) bool {
 // serves returns the handler of a service.
 func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(*Session, Req) (Res, error)) handler {
 	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
-		req, err := svc.ReadRequest(body)
+		req, err := accept(s, svc, &n, body)
 		if err != nil {
-			return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
-		}
-		if err := n.check(s, &req); err != nil {
 			return nil, err
 		}
 		res, err := fn(s, req)
@@ -138,26 +135,32 @@ func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 
 // defers returns the handler of a service that is answered when the time comes.
 // fn gets what sends the answer, to be called at most once, from any goroutine,
-// with no session locked; an error is answered at once, in its place.
+// with no session's mu locked; an error is answered at once, in its place.
 //
 // The answer is queued like any other, so that it survives a reconnection. A
-// client that has lost messages no longer waits for it: what fn keeps to answer
-// later must be forgotten in forgetRegistrations.
+// client that has lost messages no longer waits for it, and it is not sent.
 func defers[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(s *Session, req Req, answer func(Res)) error) handler {
 	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
-		req, err := svc.ReadRequest(body)
+		req, err := accept(s, svc, &n, body)
 		if err != nil {
-			return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
-		}
-		if err := n.check(s, &req); err != nil {
 			return nil, err
 		}
+		losses := s.losses
 		return nil, fn(s, req, func(res Res) {
 			if conversation != 0 {
-				s.send(response(svc, conversation, res))
+				s.sendUnlessLost(losses, response(svc, conversation, res))
 			}
 		})
 	}
+}
+
+// accept decodes a request and checks what it needs.
+func accept[Req, Res any](s *Session, svc *service.Service[Req, Res], n *needs[Req], body []byte) (Req, error) {
+	req, err := svc.ReadRequest(body)
+	if err != nil {
+		return req, wire.Errorf(wire.CodeInvalidData, "%v", err)
+	}
+	return req, n.check(s, &req)
 }
 
 // response returns the message of a response. How long it gets is known only when
@@ -168,6 +171,13 @@ func response[Req, Res any](svc *service.Service[Req, Res], conversation int64, 
 	defer responses.Put(scratch)
 	*scratch = svc.AppendResponse((*scratch)[:0], conversation, res)
 	return outbox.NewMessage(len(*scratch), func(b []byte) []byte { return append(b, *scratch...) })
+}
+
+// failure returns the message of an error.
+func failure(conversation int64, e *wire.ServiceError) *outbox.Message {
+	return outbox.NewMessage(16+len(e.Description), func(b []byte) []byte {
+		return wire.AppendError(b, conversation, *e)
+	})
 }
 
 // responses holds buffers in which responses are encoded.
@@ -186,9 +196,7 @@ func (s *Session) serve(m *wire.Message) {
 			s.engine.cfg.Log.Error("service failed", "service", m.Service, "session", s.id, "error", err)
 			e = wire.Errorf(wire.CodeCommunicationFailure, "the server failed to handle the request; its log says why")
 		}
-		answer = outbox.NewMessage(16+len(e.Description), func(b []byte) []byte {
-			return wire.AppendError(b, m.Conversation, *e)
-		})
+		answer = failure(m.Conversation, e)
 	}
 	if answer != nil {
 		s.send(answer)

@@ -32,10 +32,15 @@ type Engine struct {
 	missing  missingHandlers
 	finished sync.WaitGroup // sessions being taken apart
 	watching sync.WaitGroup // the goroutine that watches the policy
-	closing  chan struct{}
 
 	applying sync.Mutex
 	applied  *security.Policy // that all sessions go by; guarded by applying
+
+	requestHandlers delegates
+	authenticators  delegates
+	chain           security.Authenticator
+	closing         context.Context // ends with the engine, and with it what sessions wait for
+	stop            context.CancelFunc
 
 	mu        sync.Mutex
 	closed    bool
@@ -57,8 +62,9 @@ func New(cfg Config) *Engine {
 		byID:      make(map[wire.SessionID]*Session),
 		byAddress: make(map[netip.Addr]int),
 	}
-	e.closing = make(chan struct{})
 	e.applied = cfg.Policies.Policy()
+	e.chain = e.newChain()
+	e.closing, e.stop = context.WithCancel(context.Background())
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
 	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
@@ -70,12 +76,12 @@ func New(cfg Config) *Engine {
 // Close ends every session and waits until the last is taken apart. Transports
 // are still asked to deliver what was queued before.
 func (e *Engine) Close() {
-	close(e.closing)
-	e.watching.Wait()
 	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
+	e.stop()
+	e.watching.Wait()
 	for _, s := range e.all() {
 		s.Close(ServerClosing)
 	}
@@ -130,14 +136,9 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 	}()
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.HandshakeTimeout)
 	defer cancel()
-	sessionID := wire.SessionID{Server: e.run, Value: e.nextID.Add(1)}
-	id, err := e.authenticate(ctx, sessionID, q.Principal, q.Credentials, q.Properties)
-	if err != nil {
-		return res, nil, err
-	}
 	s = &Session{
 		engine:      e,
-		id:          sessionID,
+		id:          wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
 		token:       newToken(),
 		peer:        peer,
 		clientType:  q.Type,
@@ -149,10 +150,14 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 		conn:        conn,
 	}
 	s.client = tree.NewClient(s)
-	s.identity.Store(id)
+	if err := s.authenticate(ctx, q); err != nil {
+		return res, nil, err
+	}
 	if err := e.add(s); err != nil {
 		return res, nil, err
 	}
+	s.applyPolicy(e.cfg.Policies.Policy()) // in case it has changed meanwhile
+	s.scheduleExpiry()
 	return s.response(wire.OK), s, nil
 }
 
@@ -207,6 +212,10 @@ func (e *Engine) finish(s *Session) {
 	s.in.Lock()
 	s.forgetRegistrations()
 	s.in.Unlock()
+	s.mu.Lock()
+	unanswered := s.pending.clear()
+	s.mu.Unlock()
+	s.giveUp(unanswered)
 	e.tree.Close(s.client)
 	e.removals.scheduler.SessionClosed(s.id.String())
 	e.finished.Done()
@@ -240,35 +249,4 @@ func newToken() string {
 	var b [18]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.URLEncoding.EncodeToString(b[:])
-}
-
-// An identity is who a session is. It is replaced as a whole.
-type identity struct {
-	principal  string
-	roles      []string
-	properties map[string]string // user properties
-	grant      *security.Grant
-	author     *tree.Author
-}
-
-// authenticate asks the principal store. The error is AUTHENTICATION_FAILED.
-func (e *Engine) authenticate(ctx context.Context, session wire.SessionID, principal string, c wire.Credentials, proposed map[string]string) (*identity, error) {
-	d, err := e.cfg.Principals.Authenticate(ctx, security.Request{
-		Principal:   principal,
-		Credentials: security.Credentials{Kind: security.CredentialsKind(c.Kind), Data: c.Data},
-		Proposed:    proposed,
-	})
-	if err != nil {
-		return nil, &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
-	}
-	if d.Outcome != security.Allow {
-		return nil, &wire.Rejection{Code: wire.AuthenticationFailed, Reason: "principal or credentials not accepted"}
-	}
-	return &identity{
-		principal:  principal,
-		roles:      d.Roles,
-		properties: d.Properties,
-		grant:      e.cfg.Policies.Policy().Resolve(d.Roles),
-		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
-	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,9 +36,32 @@ func TestMain(m *testing.M) {
 }
 
 // fakeConn is a connection that takes messages when the test does.
-type fakeConn struct{ closed, finished atomic.Bool }
+type fakeConn struct {
+	closed, finished atomic.Bool
 
-func (c *fakeConn) Wake()   {}
+	mu    sync.Mutex
+	woken chan struct{} // nil: nobody waits
+}
+
+func (c *fakeConn) Wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.woken != nil {
+		close(c.woken)
+		c.woken = nil
+	}
+}
+
+// wake returns what is closed by the next Wake.
+func (c *fakeConn) wake() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.woken == nil {
+		c.woken = make(chan struct{})
+	}
+	return c.woken
+}
+
 func (c *fakeConn) Finish() { c.finished.Store(true) }
 func (c *fakeConn) Close()  { c.closed.Store(true) }
 
@@ -98,14 +122,30 @@ func call(t testing.TB, s *Session, conn Conn, frame []byte) wire.Message {
 	if err := s.Receive(conn, frame); err != nil {
 		t.Fatalf("receive %x: %v", frame, err)
 	}
-	messages, _ := s.Take(conn, nil, 1<<20)
-	for _, m := range messages {
-		if p, err := wire.ParseMessage(m.Bytes()); err == nil && (p.Type == wire.TypeResponse || p.Type == wire.TypeError) {
-			return p
+	return next(t, s, conn, func(m *wire.Message) bool { return m.Type == wire.TypeResponse || m.Type == wire.TypeError })
+}
+
+// next waits for a message that is wanted, and passes over others.
+func next(t testing.TB, s *Session, conn Conn, wanted func(*wire.Message) bool) wire.Message {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		var woken <-chan struct{}
+		if c, ok := conn.(*fakeConn); ok {
+			woken = c.wake()
+		}
+		messages, _ := s.Take(conn, nil, 1<<20)
+		for _, m := range messages {
+			if p, err := wire.ParseMessage(m.Bytes()); err == nil && wanted(&p) {
+				return p
+			}
+		}
+		select {
+		case <-woken:
+		case <-late:
+			t.Fatal("the message that is waited for has not come")
 		}
 	}
-	t.Fatalf("no answer to %x among %d messages", frame, len(messages))
-	return wire.Message{}
 }
 
 // TestPermissions tries every service as every stock principal and compares what
@@ -162,6 +202,16 @@ func TestPermissions(t *testing.T) {
 		"path permissions":     service.ListPathPermissions.AppendRequest(nil, 1, "a"),
 		"change principal":     service.ChangePrincipal.AppendRequest(nil, 1, service.PrincipalRequest{Principal: "nobody"}),
 		"re-authenticate":      service.ReAuthenticate.AppendRequest(nil, 1, service.ReAuthenticateRequest{PrincipalRequest: service.PrincipalRequest{Principal: "nobody"}}),
+		"send to path":         service.MessagingSend.AppendRequest(nil, 1, service.MessageRequest{Path: "nobody"}),
+		"send to reserved":     service.MessagingSend.AppendRequest(nil, 1, service.MessageRequest{Path: "/Diffusion//nobody"}),
+		"send to session":      service.MessagingToSession.AppendRequest(nil, 1, service.SessionMessage{MessageRequest: service.MessageRequest{Path: "p"}}),
+		"send to filter":       service.MessagingToFilter.AppendRequest(nil, 1, service.FilterMessage{Filter: "none is ''", MessageRequest: service.MessageRequest{Path: "p"}}),
+		"handle requests":      service.RequestHandlerRegistration.AppendRequest(nil, 1, handles("h", 7)),
+		"handle, properties":   service.RequestHandlerRegistration.AppendRequest(nil, 1, handles("h", 7, "*F")),
+		"handle no longer":     service.RequestHandlerDeregistration.AppendRequest(nil, 1, handles("h", 7).RequestHandlerParameters),
+		"authenticator":        service.AuthenticatorRegistration.AppendRequest(nil, 1, authenticates(beforeSystem, 7)),
+		"no authenticator":     service.AuthenticatorDeregistration.AppendRequest(nil, 1, authenticates(beforeSystem, 7).NameDeregistration),
+		"revoke unknown":       service.RevokeAuthentication.AppendRequest(nil, 1, service.SessionRequest{}),
 		"close unknown client": service.CloseClient.AppendRequest(nil, 1, service.SessionRequest{}),
 	}
 	denied := map[string][]string{ // to whom
@@ -191,6 +241,13 @@ func TestPermissions(t *testing.T) {
 		"lock by path":         {"", "client", "operator"},
 		"lock reserved":        {"", "client", "control", "operator", "admin"}, // no stock role may
 		"who locks":            {"", "client", "control"},
+		"send to reserved":     {"", "client", "control"},
+		"send to session":      {"", "client", "operator"},
+		"send to filter":       {"", "client", "operator"},
+		"handle requests":      {"", "client", "operator"},
+		"handle, properties":   {"", "client", "operator"},
+		"authenticator":        {"", "client", "operator", "admin"},
+		"revoke unknown":       {"", "client", "operator", "admin"},
 		"all locks":            {"", "client", "control"},
 	}
 	e := newEngine(t, nil)
@@ -198,7 +255,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What requests that are let through may be answered: they are about sessions, streams and series that are not there.
-	otherwise := []wire.ErrorCode{wire.CodeNoSuchSession, wire.CodeInvalidUpdateStream, wire.CodeNotATimeSeries, wire.CodeIncompatibleUpdate, wire.CodeTreeConflict}
+	otherwise := []wire.ErrorCode{wire.CodeNoSuchSession, wire.CodeInvalidUpdateStream, wire.CodeNotATimeSeries, wire.CodeIncompatibleUpdate, wire.CodeTreeConflict, wire.CodeUnhandledMessage}
 	tried := map[int32]bool{}
 	for _, principal := range []string{"", "client", "control", "operator", "admin"} {
 		for name, frame := range requests {

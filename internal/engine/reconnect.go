@@ -57,7 +57,10 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	s.mu.Lock()
 	s.queue.Reset()
 	s.pingCID = 0 // a ping since the take-over went with the queue
+	s.losses++
+	unanswered := s.pending.clear()
 	s.mu.Unlock()
+	s.giveUp(unanswered)
 	s.inbound = inbound{unseen: true}
 	e.tree.Resume(s.client)
 	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)

@@ -14,6 +14,9 @@ type registrations struct {
 	sweep     int // number of streams at which those no longer valid are forgotten
 	listeners map[int64]*listener
 	missing   map[string]*missingHandler // by path
+
+	requestHandlers map[string]*delegate // by path
+	authenticators  map[string]*delegate // by name
 }
 
 // forgetRegistrations ends all registrations, and all that the session holds or
@@ -29,6 +32,12 @@ func (s *Session) forgetRegistrations() {
 	}
 	for _, h := range r.missing {
 		s.engine.missing.remove(h)
+	}
+	for _, d := range r.requestHandlers {
+		s.engine.requestHandlers.remove(d)
+	}
+	for _, d := range r.authenticators {
+		s.engine.authenticators.remove(d)
 	}
 	s.engine.locks.Close(s)
 }

@@ -111,7 +111,7 @@ func (e *Engine) watchPolicy() {
 		e.applyPolicy()
 		select {
 		case <-changed:
-		case <-e.closing:
+		case <-e.closing.Done():
 			return
 		}
 	}
@@ -130,30 +130,15 @@ func (e *Engine) applyPolicy() {
 	type change struct{ from, to *security.Grant }
 	same := make(map[change]bool)
 	for _, s := range e.all() {
-		c := change{}
-		s.changeIdentity(func(id *identity) *identity {
-			next := *id
-			next.grant = policy.Resolve(id.roles)
-			c = change{id.grant, next.grant}
-			return &next
-		})
+		from, to := s.applyPolicy(policy)
+		c := change{from, to}
 		reads, known := same[c]
 		if !known {
-			reads = c.from.ReadsAs(c.to)
+			reads = from.ReadsAs(to)
 			same[c] = reads
 		}
 		if !reads {
 			e.tree.Reauthorize(s.client)
-		}
-	}
-}
-
-// changeIdentity replaces the identity by what change makes of it.
-func (s *Session) changeIdentity(change func(*identity) *identity) {
-	for {
-		id := s.identity.Load()
-		if s.identity.CompareAndSwap(id, change(id)) {
-			return
 		}
 	}
 }

@@ -2,25 +2,27 @@ package engine
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"maps"
 	"strconv"
 	"strings"
 
 	"advect.dev/internal/filter"
 	"advect.dev/internal/service"
-	"advect.dev/internal/wire"
 )
 
 // fixedProperties are those that the server assigns, without $Roles.
 var fixedProperties = []string{
-	"$ClientIP", "$ClientType", "$Connector", "$Country", "$Environment", "$Language", "$Latitude", "$Longitude",
-	"$Principal", "$ServerName", "$SessionId", "$StartTime", "$Transport",
+	"$ClientIP", "$ClientType", "$Connector", "$Country", "$Environment", expiryProperty, "$Language", "$Latitude", "$Longitude",
+	principalProperty, "$ServerName", "$SessionId", "$StartTime", "$Transport",
 }
 
-// rolesProperty has the roles of a session as a text.
-const rolesProperty = "$Roles"
+// The fixed properties that an authenticator may set, besides those that say where
+// a client is.
+const (
+	rolesProperty     = "$Roles" // as a text
+	principalProperty = "$Principal"
+	expiryProperty    = "$ExpiryTime" // milliseconds since 1970; only sessions that expire have it
+)
 
 // Property implements [filter.Properties]: it returns a property of the session,
 // fixed or of the user (31 section 2).
@@ -33,12 +35,15 @@ func (s *Session) Property(key string) (value string, ok bool) {
 	case "$Connector":
 		return s.peerNow().Connector, true
 	case "$Country", "$Language":
-		return "", true
+		return s.identity.Load().location[key], true
 	case "$Environment":
 		return cmp.Or(s.environment, "UNKNOWN"), true
+	case expiryProperty:
+		at := s.identity.Load().expires
+		return strconv.FormatInt(at.UnixMilli(), 10), !at.IsZero()
 	case "$Latitude", "$Longitude":
-		return "NaN", true
-	case "$Principal":
+		return cmp.Or(s.identity.Load().location[key], "NaN"), true
+	case principalProperty:
 		return s.identity.Load().principal, true
 	case rolesProperty:
 		return rolesText(s.identity.Load().roles), true
@@ -74,7 +79,9 @@ func rolesText(roles []string) string {
 func (s *Session) properties() map[string]string {
 	p := make(map[string]string, len(fixedProperties)+1)
 	for _, key := range fixedProperties {
-		p[key], _ = s.Property(key)
+		if value, ok := s.Property(key); ok {
+			p[key] = value
+		}
 	}
 	return p
 }
@@ -121,33 +128,11 @@ func (s *Session) pathPermissions(path service.Text) (service.Permissions, error
 	return codes, nil
 }
 
-// reAuthenticate goes on under another principal, or as before if its
-// credentials are not accepted (32 section 3).
-func (s *Session) reAuthenticate(r service.ReAuthenticateRequest) (service.Bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.engine.cfg.HandshakeTimeout)
-	defer cancel()
-	id, err := s.engine.authenticate(ctx, s.id, r.Principal, r.Credentials, r.Properties)
-	if err != nil {
-		var rejection *wire.Rejection
-		if errors.As(err, &rejection) {
-			return false, nil
-		}
-		return false, err
-	}
-	s.identity.Store(id)
-	s.engine.tree.Reauthorize(s.client)
-	return true, nil
-}
-
-func (s *Session) changePrincipal(r service.PrincipalRequest) (service.Bool, error) {
-	return s.reAuthenticate(service.ReAuthenticateRequest{PrincipalRequest: r})
-}
-
 // closeClient ends another session, or the caller's own.
 func (s *Session) closeClient(r service.SessionRequest) (res service.Empty, err error) {
 	target := s.engine.session(r.Session)
 	if target == nil {
-		return res, wire.Errorf(wire.CodeNoSuchSession, "no session %s", r.Session)
+		return res, noSuchSession(r.Session)
 	}
 	target.Close(ClosedByController)
 	return res, nil

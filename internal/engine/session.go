@@ -32,6 +32,7 @@ type Session struct {
 	in            sync.Mutex    // serialises what arrives, and reconnection
 	inbound       inbound       // guarded by in
 	registrations registrations // guarded by in
+	changes       changes       // guarded by in
 
 	settlement sync.Mutex // serialises settle; before Session.mu
 
@@ -43,7 +44,10 @@ type Session struct {
 	reason   CloseReason // once closed
 	lost     time.Time   // when disconnected
 	expiry   *time.Timer // while disconnected
+	expiring *time.Timer // while the identity has a time at which it expires
 	nextCID  int64       // of server requests
+	pending  pending     // those whose answers somebody waits for
+	losses   int         // how often the client lost messages; written with in held too
 	pingCID  int64       // of the system ping not yet answered; 0: none
 	pinged   time.Time   // when it was sent
 	settling bool        // settle is going to run
@@ -161,6 +165,9 @@ func (s *Session) close(reason CloseReason) {
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
+	if s.expiring != nil {
+		s.expiring.Stop()
+	}
 	if s.conn != nil {
 		s.conn.Finish()
 	}
@@ -241,16 +248,6 @@ func (s *Session) ping() {
 	s.pushed(s.queue.PushProbe(outbox.NewMessage(16, func(b []byte) []byte {
 		return service.SystemPing.AppendRequest(b, s.pingCID, service.Empty{})
 	})))
-}
-
-// answered takes the client's answer to a server request.
-func (s *Session) answered(conversation int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if conversation != 0 && conversation == s.pingCID {
-		s.pingCID = 0
-		s.queue.ProbeAnswered()
-	}
 }
 
 // announce queues a message about something that the session selects, of which

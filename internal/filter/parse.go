@@ -297,7 +297,7 @@ func is(key string, values []string) Expr {
 	}
 	sets := make([][]string, len(values))
 	for i, value := range values {
-		sets[i] = splitRoles(value)
+		sets[i] = RoleSet(value)
 	}
 	slices.SortFunc(sets, slices.Compare)
 	return &RolesAre{slices.CompactFunc(sets, slices.Equal)}

@@ -26,8 +26,8 @@ func compareRoles(set string, want []string) (all, others bool) {
 	return missing == 0, others
 }
 
-// splitRoles returns the roles of a set, sorted and distinct.
-func splitRoles(set string) []string {
+// RoleSet returns the roles of a set as [Roles] has it, sorted and distinct.
+func RoleSet(set string) []string {
 	roles := []string{}
 	for role, rest := nextRole(set); rest != none; role, rest = nextRole(rest) {
 		roles = append(roles, role)

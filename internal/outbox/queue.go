@@ -98,6 +98,14 @@ func (q *Queue) ProbeAnswered() {
 	}
 }
 
+// HasRoom reports whether the queue is well below its limits with one more
+// message of size bytes. What can be refused should be refused where it has not:
+// a queue over its limits ends the session.
+func (q *Queue) HasRoom(size int) bool {
+	l := &q.limits
+	return (l.Messages == 0 || q.counted < l.Messages/4*3) && (l.Bytes == 0 || q.pendingBytes+size <= l.Bytes/4*3)
+}
+
 // Start appends the message that starts a stream and the values that lead to the
 // version that the stream holds already, if there are any.
 func (q *Queue) Start(s *Stream, announcement *Message, values ...*Message) bool {

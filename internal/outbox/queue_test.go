@@ -252,6 +252,29 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+func TestHasRoom(t *testing.T) {
+	q := NewQueue(Limits{Messages: 8, Bytes: 4000})
+	if !q.HasRoom(3000) || q.HasRoom(3001) {
+		t.Error("an empty queue of 4000 bytes has room for 3000")
+	}
+	for i := range uint64(6) {
+		if !q.HasRoom(100) {
+			t.Errorf("no room with %d of 8 messages", i)
+		}
+		q.Push(update('x', 0, i))
+	}
+	if q.HasRoom(100) {
+		t.Error("room with 6 of 8 messages")
+	}
+	q.Take(nil, 1<<20)
+	if !q.HasRoom(100) {
+		t.Error("no room after all was sent")
+	}
+	if none := NewQueue(Limits{}); !none.HasRoom(1 << 30) {
+		t.Error("no room without limits")
+	}
+}
+
 // TestLimit checks the policy of a full queue: what cannot be merged ends it.
 func TestLimit(t *testing.T) {
 	topic := &source{retains: true}

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"advect.dev/internal/security"
+	"advect.dev/internal/tree"
+	"advect.dev/internal/wire"
+)
+
+// An identity is who a session is. It is never changed, but replaced as a whole:
+// see [Session.changeIdentity].
+type identity struct {
+	principal  string
+	roles      []string
+	properties map[string]string // user properties
+	location   map[string]string // $Country, $Language, $Latitude and $Longitude, as far as known
+	expires    time.Time         // when the session ends unless it authenticates again; zero: never
+	policy     *security.Policy
+	grant      *security.Grant // by policy
+	author     *tree.Author
+}
+
+// newIdentity returns what the decision of an authenticator makes of a session
+// that asked for a principal. What the decision does not say of the location is as
+// in before, which may be nil.
+func (e *Engine) newIdentity(session wire.SessionID, principal string, d security.Decision, before *identity) *identity {
+	if d.Principal != "" {
+		principal = d.Principal
+	}
+	policy := e.cfg.Policies.Policy()
+	id := &identity{
+		principal:  principal,
+		roles:      d.Roles,
+		properties: make(map[string]string),
+		expires:    d.Expiry,
+		policy:     policy,
+		grant:      policy.Resolve(d.Roles),
+		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
+	}
+	if before != nil {
+		id.location = maps.Clone(before.location)
+	}
+	for key, value := range d.Properties {
+		switch {
+		case !security.Assignable(key) || strings.ContainsAny(key, " \t\r\n\"'()"):
+		case key[0] == '$':
+			if id.location == nil {
+				id.location = make(map[string]string)
+			}
+			id.location[key] = locationValue(key, value)
+		default:
+			id.properties[key] = value
+		}
+	}
+	return id
+}
+
+// locationValue returns the value of a property that says where a client is in
+// the form in which sessions have it (31 section 2.2).
+func locationValue(key, value string) string {
+	switch key {
+	case "$Country":
+		return strings.ToUpper(value)
+	case "$Language":
+		return strings.ToLower(value)
+	}
+	if n, err := strconv.ParseFloat(value, 64); err != nil || math.IsInf(n, 0) {
+		return "NaN"
+	}
+	return value
+}
+
+// changeIdentity replaces the identity by what change makes of it, and what
+// depends on it: the topics that the client is subscribed to, and the time at
+// which it expires.
+func (s *Session) changeIdentity(change func(before *identity) *identity) {
+	s.replaceIdentity(change)
+	s.applyPolicy(s.engine.cfg.Policies.Policy()) // in case it has changed meanwhile
+	s.scheduleExpiry()
+	s.engine.tree.Reauthorize(s.client)
+}
+
+func (s *Session) replaceIdentity(change func(before *identity) *identity) (before, after *identity) {
+	for {
+		before = s.identity.Load()
+		after = change(before)
+		if s.identity.CompareAndSwap(before, after) {
+			return before, after
+		}
+	}
+}
+
+// applyPolicy has the session go by a policy, and returns what it went by and what
+// it goes by now.
+func (s *Session) applyPolicy(policy *security.Policy) (before, after *security.Grant) {
+	from, to := s.replaceIdentity(func(id *identity) *identity {
+		if id.policy == policy {
+			return id
+		}
+		next := *id
+		next.policy, next.grant = policy, policy.Resolve(id.roles)
+		return &next
+	})
+	return from.grant, to.grant
+}
+
+// scheduleExpiry sets the timer for the identity. Sessions that never expire have
+// none.
+func (s *Session) scheduleExpiry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.identity.Load().expires
+	switch {
+	case s.closed:
+	case s.expiring != nil && at.IsZero():
+		s.expiring.Stop()
+		s.expiring = nil
+	case s.expiring != nil:
+		s.expiring.Reset(time.Until(at))
+	case !at.IsZero():
+		s.expiring = time.AfterFunc(time.Until(at), s.expireIdentity)
+	}
+}
+
+// expireIdentity closes a session whose identity has expired. The clock of the
+// machine, which decides, may not have kept pace with the timer.
+func (s *Session) expireIdentity() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.identity.Load().expires
+	if s.closed || s.expiring == nil || at.IsZero() {
+		return
+	}
+	if rest := time.Until(at); rest > 0 {
+		s.expiring.Reset(rest)
+		return
+	}
+	s.close(Expired)
+}
