@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 
 	"advect.dev/internal/security"
@@ -43,11 +42,21 @@ func optional(s string) *string {
 	return &s
 }
 
-// updateSystemAuthentication may hash passwords, which takes a while.
-func (s *Session) updateSystemAuthentication(script service.Text) (service.Errors, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.engine.cfg.HandshakeTimeout)
-	defer cancel()
-	return s.scripted("authentication store", s.engine.cfg.Principals.Update(ctx, s.identity.Load().principal, string(script)))
+// updateSystemAuthentication hashes passwords, which takes a while: meanwhile the
+// session goes on.
+func (s *Session) updateSystemAuthentication(script service.Text, answer func(service.Errors)) error {
+	by := s.identity.Load().principal
+	s.engine.finished.Add(1)
+	go func() {
+		defer s.engine.finished.Done()
+		res, err := s.scripted("authentication store", s.engine.cfg.Principals.Update(s.engine.closing, by, string(script)))
+		if err != nil {
+			s.engine.cfg.Log.Error("authentication store not changed", "session", s.id, "error", err)
+			res = service.Errors{{Message: "the store could not be written; the log of the server says why", Line: 1, Column: 1}}
+		}
+		answer(res)
+	}()
+	return nil
 }
 
 func (s *Session) securityConfiguration(service.Empty) (res service.SecurityConfiguration, err error) {

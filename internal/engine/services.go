@@ -54,7 +54,7 @@ func handlers() map[int32]handler {
 		service.ListGlobalPermissions.ID:       serves(service.ListGlobalPermissions, anyone[service.Empty](), (*Session).globalPermissions),
 		service.ListPathPermissions.ID:         serves(service.ListPathPermissions, anyone[service.Text](), (*Session).pathPermissions),
 		service.GetSystemAuthentication.ID:     serves(service.GetSystemAuthentication, global[service.Empty](security.ViewSecurity), (*Session).systemAuthentication),
-		service.UpdateSystemAuthentication.ID:  serves(service.UpdateSystemAuthentication, global[service.Text](security.ModifySecurity), (*Session).updateSystemAuthentication),
+		service.UpdateSystemAuthentication.ID:  defers(service.UpdateSystemAuthentication, global[service.Text](security.ModifySecurity), (*Session).updateSystemAuthentication),
 		service.GetSecurityConfiguration.ID:    serves(service.GetSecurityConfiguration, global[service.Empty](security.ViewSecurity), (*Session).securityConfiguration),
 		service.UpdateSecurityConfiguration.ID: serves(service.UpdateSecurityConfiguration, global[service.Text](security.ModifySecurity), (*Session).updateSecurityConfiguration),
 		service.Explain.ID:                     serves(service.Explain, global[service.ExplainRequest](security.ViewSecurity), (*Session).explain),
