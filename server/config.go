@@ -79,6 +79,9 @@ type Config struct {
 	// RemovalInterval is the time between evaluations of the removal policies of
 	// topics. Name: removal-interval. Default: 5s.
 	RemovalInterval time.Duration
+	// RequestTimeout bounds the wait for a client's answer to a request that another
+	// client sent it. Name: request-timeout. Default: 10s.
+	RequestTimeout time.Duration
 	// DrainTimeout bounds a shutdown.
 	// Name: drain-timeout. Default: 10s.
 	DrainTimeout time.Duration
@@ -109,6 +112,7 @@ func DefaultConfig() Config {
 		PollHold:           25 * time.Second,
 		PollTimeout:        15 * time.Second,
 		RemovalInterval:    5 * time.Second,
+		RequestTimeout:     10 * time.Second,
 		DrainTimeout:       10 * time.Second,
 	}
 }
@@ -159,6 +163,7 @@ func (c *Config) Validate() error {
 		"poll-hold":            {c.PollHold, time.Millisecond},
 		"poll-timeout":         {c.PollTimeout, time.Millisecond},
 		"removal-interval":     {c.RemovalInterval, 10 * time.Millisecond},
+		"request-timeout":      {c.RequestTimeout, time.Millisecond},
 		"drain-timeout":        {c.DrainTimeout, 0},
 	} {
 		if d.value < d.min {

@@ -66,7 +66,7 @@ func Start(cfg Config) (*Server, error) {
 	s.engine = engine.New(engine.Config{
 		Principals: s.principals, Policies: s.policies, Log: s.log,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
-		HandshakeTimeout: cfg.HandshakeTimeout,
+		HandshakeTimeout: cfg.HandshakeTimeout, RequestTimeout: cfg.RequestTimeout,
 		Queue: outbox.Limits{
 			Messages: cfg.QueueMessages, Bytes: cfg.QueueBytes,
 			RecoveryMessages: cfg.RecoveryMessages, RecoveryBytes: cfg.RecoveryBytes,

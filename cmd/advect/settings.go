@@ -32,6 +32,7 @@ type settings struct {
 	HandshakeTimeout   *duration `yaml:"handshake-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of each step from the connection to the session, and of the arrival of a polling client's request."`
 	PollHold           *duration `yaml:"poll-hold" group:"Sessions" placeholder:"DURATION" help:"How long a poll is held when there is nothing to send."`
 	PollTimeout        *duration `yaml:"poll-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a polling client may go without a poll before its connection counts as lost."`
+	RequestTimeout     *duration `yaml:"request-timeout" group:"Sessions" placeholder:"DURATION" help:"How long a client may take to answer a request that another client sent it."`
 	DrainTimeout       *duration `yaml:"drain-timeout" group:"Sessions" placeholder:"DURATION" help:"Limit of a shutdown, in which sessions get what is queued for them."`
 
 	RemovalInterval *duration `yaml:"removal-interval" group:"Topics" placeholder:"DURATION" help:"Time between evaluations of the removal policies of topics."`

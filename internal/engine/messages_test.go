@@ -327,6 +327,7 @@ func TestRequestTimeout(t *testing.T) {
 		target.respond(third)
 		sender.answer(3)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if target.pending.ticking {
 			t.Error("the timer goes on")
 		}
