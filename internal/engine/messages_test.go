@@ -683,3 +683,19 @@ func TestMessagesConcurrently(t *testing.T) {
 	close(over)
 	serving.Wait()
 }
+
+// BenchmarkSendToPath is a request to a path and its answer, through the server.
+func BenchmarkSendToPath(b *testing.B) {
+	e := newEngine(b, nil)
+	sender, handler := newClient(b, e, "client"), newClient(b, e, "control")
+	handler.handle("a/b", 1)
+	frame := toPath(1, "a/b/c/d")
+	b.ReportAllocs()
+	for b.Loop() {
+		sender.send(frame)
+		handler.take()
+		handler.respond(handler.got[0].Conversation, 6, 's', 't', 'r', 'i', 'n', 'g', 1, 0x60)
+		sender.take()
+		handler.got, sender.got = handler.got[:0], sender.got[:0]
+	}
+}
