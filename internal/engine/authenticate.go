@@ -59,7 +59,7 @@ func (s *Session) decide(ctx context.Context, principal string, c wire.Credentia
 		Proposed:     proposed,
 		Session:      properties,
 		DefaultRoles: defaults,
-		Address:      s.peerNow().Addr,
+		Address:      s.peer.Load().Addr,
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		e.cfg.Log.Warn("an authenticator has no answer", "session", s.id, "principal", principal, "error", err)

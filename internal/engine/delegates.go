@@ -13,8 +13,8 @@ type delegate struct {
 	session      *Session
 	conversation int64
 	group        string
-	subject      string   // what it handles: a path, or the name of an authenticator
-	keys         []string // of the session properties that it is told
+	subject      string // what it handles: a path, or the name of an authenticator
+	keys         keySet // of the session properties that it is told
 }
 
 // delegates have the handlers of all sessions for each subject, which take turns.

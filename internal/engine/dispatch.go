@@ -59,7 +59,7 @@ func (s *Session) Fail(conn Conn, reason CloseReason, err error) {
 	if s.conn != conn || s.closed {
 		return
 	}
-	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.peer.Addr, "error", err)
+	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.peer.Load().Addr, "error", err)
 	s.close(reason)
 }
 

@@ -21,17 +21,19 @@ import (
 // An Engine keeps the sessions of one server. Its methods may be called
 // concurrently.
 type Engine struct {
-	cfg      Config
-	tree     *tree.Tree
-	locks    *lock.Table
-	handlers map[int32]handler
-	run      int64 // server half of the session ids
-	nextID   atomic.Int64
-	clock    *clock
-	removals *removals
-	missing  missingHandlers
-	finished sync.WaitGroup // sessions being taken apart
-	watching sync.WaitGroup // the goroutine that watches the policy
+	cfg       Config
+	tree      *tree.Tree
+	locks     *lock.Table
+	handlers  map[int32]handler
+	run       int64 // server half of the session ids
+	nextID    atomic.Int64
+	clock     *clock
+	removals  *removals
+	missing   missingHandlers
+	index     *sessionIndex
+	observers *observers
+	finished  sync.WaitGroup // sessions being taken apart
+	watching  sync.WaitGroup // the goroutine that watches the policy
 
 	applying sync.Mutex
 	applied  *security.Policy // that all sessions go by; guarded by applying
@@ -58,6 +60,7 @@ func New(cfg Config) *Engine {
 		handlers:  handlers(),
 		locks:     lock.NewTable(),
 		run:       int64(binary.BigEndian.Uint64(run[:])),
+		index:     newSessionIndex(),
 		byToken:   make(map[string]*Session),
 		byID:      make(map[wire.SessionID]*Session),
 		byAddress: make(map[netip.Addr]int),
@@ -67,6 +70,7 @@ func New(cfg Config) *Engine {
 	e.closing, e.stop = context.WithCancel(context.Background())
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
+	e.observers = newObservers(e)
 	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
 	e.watching.Add(1)
 	go e.watchPolicy()
@@ -77,6 +81,7 @@ func New(cfg Config) *Engine {
 // are still asked to deliver what was queued before.
 func (e *Engine) Close() {
 	e.removals.stop() // or it would take sessions that the server closes for gone
+	e.observers.stop()
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
@@ -140,7 +145,6 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 		engine:      e,
 		id:          wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
 		token:       newToken(),
-		peer:        peer,
 		clientType:  q.Type,
 		zlib:        q.Capabilities&wire.CapabilityZlib != 0,
 		window:      min(q.ReconnectTimeout, e.cfg.KeepAlive),
@@ -150,6 +154,7 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 		conn:        conn,
 	}
 	s.client = tree.NewClient(s)
+	s.peer.Store(&peer)
 	if err := s.authenticate(ctx, q); err != nil {
 		return res, nil, err
 	}
@@ -158,6 +163,7 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 	}
 	s.applyPolicy(e.cfg.Policies.Policy()) // in case it has changed meanwhile
 	s.scheduleExpiry()
+	s.appear()
 	return s.response(wire.OK), s, nil
 }
 
@@ -196,6 +202,7 @@ func (e *Engine) add(s *Session) error {
 	}
 	e.byToken[s.token] = s
 	e.byID[s.id] = s
+	e.index.move(s, nil, s.identity.Load())
 	e.clock.add(s)
 	return nil
 }
@@ -207,8 +214,9 @@ func (e *Engine) finish(s *Session) {
 	delete(e.byToken, s.token)
 	delete(e.byID, s.id)
 	e.mu.Unlock()
+	e.index.move(s, s.identity.Load(), nil)
 	e.clock.remove(s)
-	e.release(s.peer.Addr)
+	e.release(s.peer.Load().Addr)
 	s.in.Lock()
 	s.forgetRegistrations()
 	s.in.Unlock()

@@ -153,6 +153,8 @@ func next(t testing.TB, s *Session, conn Conn, wanted func(*wire.Message) bool) 
 func TestPermissions(t *testing.T) {
 	spec := topic.Specification{Type: topic.String}
 	text := []byte{0x61, 'x'}
+	const nobody = "$Principal is 'nobody'"
+	a, reserved := service.Selection{Selector: "?a//"}, service.Selection{Selector: "?Diffusion//"}
 	requests := map[string][]byte{
 		"subscribe":            service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?a//"}),
 		"subscribe reserved":   service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?Diffusion//"}),
@@ -213,6 +215,31 @@ func TestPermissions(t *testing.T) {
 		"no authenticator":     service.AuthenticatorDeregistration.AppendRequest(nil, 1, authenticates(beforeSystem, 7).NameDeregistration),
 		"revoke unknown":       service.RevokeAuthentication.AppendRequest(nil, 1, service.SessionRequest{}),
 		"close unknown client": service.CloseClient.AppendRequest(nil, 1, service.SessionRequest{}),
+
+		"properties of unknown":     service.GetSessionProperties.AppendRequest(nil, 1, service.PropertiesQuery{Keys: []string{"*F"}}),
+		"set properties":            service.SetSessionProperties.AppendRequest(nil, 1, service.PropertiesRequest{}),
+		"set properties by filter":  service.SetSessionPropertiesFilter.AppendRequest(nil, 1, service.FilterPropertiesRequest{Filter: nobody}),
+		"fetch sessions":            service.SessionFetch.AppendRequest(nil, 1, service.SessionQuery{Filter: nobody}),
+		"selectors":                 service.GetSelectors.AppendRequest(nil, 1, service.SessionRequest{}),
+		"observe properties":        service.SessionPropertiesRegistration.AppendRequest(nil, 1, service.PropertiesListener{Listener: 8}),
+		"no longer properties":      service.SessionPropertiesRegistration.AppendRequest(nil, 1, service.PropertiesListener{Listener: 8, Deregister: true}),
+		"observe events":            service.SessionEventRegistration.AppendRequest(nil, 1, service.EventListener{Listener: 9}),
+		"no longer events":          service.SessionEventDeregistration.AppendRequest(nil, 1, 9),
+		"queue events":              service.ServerControlRegistration.AppendRequest(nil, 1, service.ControlRegistration{ControlParameters: service.ControlParameters{Definition: service.QueueEvent}}),
+		"no longer queue events":    service.ServerControlDeregistration.AppendRequest(nil, 1, service.ControlParameters{Definition: service.QueueEvent}),
+		"close by filter":           service.CloseClientFilter.AppendRequest(nil, 1, nobody),
+		"conflation":                service.SetClientConflation.AppendRequest(nil, 1, service.ConflationRequest{}),
+		"conflation by filter":      service.SetClientConflationFilter.AppendRequest(nil, 1, service.FilterConflationRequest{Filter: nobody}),
+		"other roles":               service.ChangeAuthorisationRoles.AppendRequest(nil, 1, service.RolesRequest{}),
+		"roles by filter":           service.ChangeAuthorisationRolesFilter.AppendRequest(nil, 1, service.FilterRolesRequest{Filter: nobody}),
+		"subscribe client":          service.SubscribeClient.AppendRequest(nil, 1, service.ClientSelection{Selection: a}),
+		"unsubscribe client":        service.UnsubscribeClient.AppendRequest(nil, 1, service.ClientSelection{Selection: a}),
+		"subscribe by filter":       service.FilterSubscribe.AppendRequest(nil, 1, service.FilterSelection{Filter: nobody, Selection: a}),
+		"unsubscribe by filter":     service.FilterUnsubscribe.AppendRequest(nil, 1, service.FilterSelection{Filter: nobody, Selection: a}),
+		"unsubscribe all of client": service.UnsubscribeAllControl.AppendRequest(nil, 1, service.AllScopesRequest{Selector: a.Selector}),
+		"unsubscribe all by filter": service.UnsubscribeAllByFilter.AppendRequest(nil, 1, service.AllScopesFilterRequest{Selector: a.Selector, Filter: nobody}),
+		"reserved for client":       service.SubscribeClient.AppendRequest(nil, 1, service.ClientSelection{Selection: reserved}),
+		"reserved by filter":        service.FilterSubscribe.AppendRequest(nil, 1, service.FilterSelection{Filter: nobody, Selection: reserved}),
 	}
 	denied := map[string][]string{ // to whom
 		"add":                  {"", "client", "operator"},
@@ -249,6 +276,28 @@ func TestPermissions(t *testing.T) {
 		"authenticator":        {"", "client", "operator", "admin"},
 		"revoke unknown":       {"", "client", "operator", "admin"},
 		"all locks":            {"", "client", "control"},
+
+		"properties of unknown":     {"", "client"},
+		"set properties":            {"", "client", "operator"},
+		"set properties by filter":  {"", "client", "operator"},
+		"fetch sessions":            {"", "client"},
+		"selectors":                 {"", "client"},
+		"observe properties":        {"", "client", "operator"},
+		"observe events":            {"", "client", "operator"},
+		"queue events":              {"", "client", "operator"},
+		"close by filter":           {"", "client", "operator"},
+		"conflation":                {"", "client", "operator"},
+		"conflation by filter":      {"", "client", "operator"},
+		"other roles":               {"", "client", "operator"},
+		"roles by filter":           {"", "client", "operator"},
+		"subscribe client":          {"", "client", "operator"},
+		"unsubscribe client":        {"", "client", "operator"},
+		"subscribe by filter":       {"", "client", "operator"},
+		"unsubscribe by filter":     {"", "client", "operator"},
+		"unsubscribe all of client": {"", "client", "operator"},
+		"unsubscribe all by filter": {"", "client", "operator"},
+		"reserved for client":       {"", "client", "operator", "control"},
+		"reserved by filter":        {"", "client", "operator", "control"},
 	}
 	e := newEngine(t, nil)
 	if _, err := e.tree.Add(somebody, &service.AddRequest{Path: "a", Specification: spec}); err != nil {

@@ -69,7 +69,9 @@ func locationValue(key, value string) string {
 	case "$Language":
 		return strings.ToLower(value)
 	}
-	if n, err := strconv.ParseFloat(value, 64); err != nil || math.IsInf(n, 0) {
+	value = strings.TrimSpace(value)
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || strings.ContainsAny(value, "xX_") {
 		return "NaN"
 	}
 	return value
@@ -85,13 +87,29 @@ func (s *Session) changeIdentity(change func(before *identity) *identity) {
 	s.engine.tree.Reauthorize(s.client)
 }
 
+// replaceIdentity replaces the identity by what change makes of it: another, or the
+// same to leave it. change is called again if somebody else was faster. A session
+// that is over remains who it was.
 func (s *Session) replaceIdentity(change func(before *identity) *identity) (before, after *identity) {
 	for {
 		before = s.identity.Load()
 		after = change(before)
-		if s.identity.CompareAndSwap(before, after) {
+		if after == before {
+			return before, before
+		}
+		s.mu.Lock()
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return before, before
+		case s.identity.Load() == before:
+			s.engine.index.move(s, before, after)
+			s.identity.Store(after)
+			s.happened(changed)
+			s.mu.Unlock()
 			return before, after
 		}
+		s.mu.Unlock()
 	}
 }
 

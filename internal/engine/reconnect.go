@@ -29,7 +29,8 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	old := s.conn
 	s.conn, s.pingCID = conn, 0
-	s.peer.Transport, s.peer.Connector = peer.Transport, peer.Connector
+	s.peer.Store(&Peer{s.peer.Load().Addr, peer.Transport, peer.Connector})
+	s.happened(reconnected)
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}

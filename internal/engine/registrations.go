@@ -17,6 +17,7 @@ type registrations struct {
 
 	requestHandlers map[string]*delegate // by path
 	authenticators  map[string]*delegate // by name
+	observers       map[int64]*observer  // by conversation
 }
 
 // forgetRegistrations ends all registrations, and all that the session holds or
@@ -38,6 +39,9 @@ func (s *Session) forgetRegistrations() {
 	}
 	for _, d := range r.authenticators {
 		s.engine.authenticators.remove(d)
+	}
+	for _, o := range r.observers {
+		s.engine.observers.leave(o)
 	}
 	s.engine.locks.Close(s)
 }

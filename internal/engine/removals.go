@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 
-	"advect.dev/internal/filter"
 	"advect.dev/internal/removal"
 	"advect.dev/internal/security"
 	"advect.dev/internal/tree"
@@ -47,16 +46,6 @@ func (e *Engine) removeByPolicy(subject removal.Subject, policy *removal.Policy)
 	by := life.Author()
 	id := identity{principal: by.Principal, grant: e.cfg.Policies.Policy().Resolve(by.Roles)}
 	e.tree.Remove(sel, func(n *tree.Topic) bool { return n == life.Topic() || id.may(security.ModifyTopic, n) })
-}
-
-// Any implements [removal.Sessions].
-func (e *Engine) Any(f *filter.Filter) bool {
-	for _, s := range e.all() {
-		if f.Match(s) {
-			return true
-		}
-	}
-	return false
 }
 
 // Open implements [removal.Sessions].

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -62,9 +61,10 @@ func (s *Session) sendToPath(r service.MessageRequest, answer func(reply)) error
 		return wire.Errorf(wire.CodeUnhandledMessage, "no request handler is registered for %q or a path above it", r.Path)
 	}
 	var refusal *wire.ServiceError
+	sender := s.now()
 	for d := range s.engine.requestHandlers.of(subject) {
 		m := service.HandlerMessage{
-			Handler: d.conversation, Sender: s.id, Path: r.Path, Properties: s.pick(d.keys), Payload: r.Payload,
+			Handler: d.conversation, Sender: s.id, Path: r.Path, Properties: d.keys.of(&sender), Payload: r.Payload,
 		}
 		refusal = d.session.ask(messageSize(&r)+propertiesSize(m.Properties), func(b []byte, conversation int64) []byte {
 			return service.MessagingToHandler.AppendRequest(b, conversation, m)
@@ -119,10 +119,7 @@ func (s *Session) sendToFilter(r service.FilterMessage) (res service.FlaggedCoun
 		return service.FlaggedCount{Errors: reports(err)}, nil
 	}
 	losses := s.losses
-	for _, target := range s.engine.all() {
-		if !f.Match(target) {
-			continue
-		}
+	for _, target := range s.engine.matching(f) {
 		id := target.id
 		report := func(answer reply) { s.reportAnswer(losses, r.Responses, id, answer) }
 		if refusal := target.deliver(&r.MessageRequest, report); refusal != nil {
@@ -176,27 +173,6 @@ func propertiesSize(properties map[string]string) (size int) {
 	return size
 }
 
-// pick returns the properties of the session that keys name; keys may stand for
-// all fixed ones or for all of the user. What the session does not have is left
-// out.
-func (s *Session) pick(keys []string) map[string]string {
-	picked := make(map[string]string)
-	for _, key := range keys {
-		switch key {
-		case service.AllFixedProperties:
-			maps.Copy(picked, s.properties())
-			picked[rolesProperty], _ = s.Property(rolesProperty)
-		case service.AllUserProperties:
-			maps.Copy(picked, s.identity.Load().properties)
-		default:
-			if value, ok := s.Property(key); ok {
-				picked[key] = value
-			}
-		}
-	}
-	return picked
-}
-
 // registerRequestHandler registers a handler for a path and those below. It is
 // answered before anything is passed on to the handler (30 section 4).
 func (s *Session) registerRequestHandler(r service.RequestHandler, answer func(service.Empty)) error {
@@ -225,7 +201,11 @@ func (s *Session) registerRequestHandler(r service.RequestHandler, answer func(s
 	case own == nil:
 		s.registrations.requestHandlers = make(map[string]*delegate)
 	}
-	d := &delegate{session: s, conversation: r.Handler, group: r.Group, subject: path, keys: r.Keys}
+	keys, err := newKeySet(r.Keys)
+	if err != nil {
+		return err
+	}
+	d := &delegate{session: s, conversation: r.Handler, group: r.Group, subject: path, keys: keys}
 	s.registrations.requestHandlers[path] = d
 	answer(service.Empty{})
 	s.engine.requestHandlers.add(d)

@@ -44,15 +44,23 @@ func (s *Session) subscribe(r service.Selection) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	s.settle()
-	matches, err := s.engine.tree.Subscribe(s.client, sel, r.Scope)
-	if err != nil {
+	if err := s.selectTopics(sel, r.Scope); err != nil {
 		return res, err
+	}
+	return res, evaluated(sel)
+}
+
+// selectTopics adds a selection to those of the session, at whoever's request.
+func (s *Session) selectTopics(sel *selector.Selector, scope string) error {
+	s.settle()
+	matches, err := s.engine.tree.Subscribe(s.client, sel, scope)
+	if err != nil {
+		return err
 	}
 	if !matches {
 		s.engine.missing.notify(s, sel)
 	}
-	return res, evaluated(sel)
+	return nil
 }
 
 func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error) {

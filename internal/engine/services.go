@@ -70,7 +70,31 @@ func handlers() map[int32]handler {
 		service.RequestHandlerRegistration.ID:   defers(service.RequestHandlerRegistration, global[service.RequestHandler](security.RegisterHandler), (*Session).registerRequestHandler),
 		service.RequestHandlerDeregistration.ID: serves(service.RequestHandlerDeregistration, anyone[service.RequestHandlerParameters](), (*Session).deregisterRequestHandler),
 
-		service.CloseClient.ID: serves(service.CloseClient, global[service.SessionRequest](security.ModifySession), (*Session).closeClient),
+		service.GetSessionProperties.ID:       serves(service.GetSessionProperties, global[service.PropertiesQuery](security.ViewSession), (*Session).getProperties),
+		service.SetSessionProperties.ID:       serves(service.SetSessionProperties, global[service.PropertiesRequest](security.ViewSession, security.ModifySession), (*Session).setProperties),
+		service.SetSessionPropertiesFilter.ID: serves(service.SetSessionPropertiesFilter, global[service.FilterPropertiesRequest](security.ViewSession, security.ModifySession), (*Session).setPropertiesByFilter),
+		service.SessionFetch.ID:               serves(service.SessionFetch, global[service.SessionQuery](security.ViewSession), (*Session).fetchSessions),
+		service.GetSelectors.ID:               serves(service.GetSelectors, global[service.SessionRequest](security.ViewSession), (*Session).selectors),
+
+		service.SessionPropertiesRegistration.ID: defers(service.SessionPropertiesRegistration, anyone[service.PropertiesListener](), (*Session).observeProperties),
+		service.SessionEventRegistration.ID:      defers(service.SessionEventRegistration, global[service.EventListener](security.ViewSession, security.RegisterHandler), (*Session).observeEvents),
+		service.SessionEventDeregistration.ID:    serves(service.SessionEventDeregistration, anyone[service.Conversation](), (*Session).closeObserver),
+		service.ServerControlRegistration.ID:     serves(service.ServerControlRegistration, global[service.ControlRegistration](security.RegisterHandler), (*Session).handleQueueEvents),
+		service.ServerControlDeregistration.ID:   serves(service.ServerControlDeregistration, anyone[service.ControlParameters](), (*Session).ignoreQueueEvents),
+
+		service.CloseClient.ID:                    defers(service.CloseClient, global[service.SessionRequest](security.ModifySession), (*Session).closeClient),
+		service.CloseClientFilter.ID:              defers(service.CloseClientFilter, global[service.Text](security.ViewSession, security.ModifySession), (*Session).closeClients),
+		service.SetClientConflation.ID:            serves(service.SetClientConflation, global[service.ConflationRequest](security.ModifySession), (*Session).setConflation),
+		service.SetClientConflationFilter.ID:      serves(service.SetClientConflationFilter, global[service.FilterConflationRequest](security.ViewSession, security.ModifySession), (*Session).setConflations),
+		service.ChangeAuthorisationRoles.ID:       serves(service.ChangeAuthorisationRoles, global[service.RolesRequest](security.ModifySession), (*Session).changeRoles),
+		service.ChangeAuthorisationRolesFilter.ID: serves(service.ChangeAuthorisationRolesFilter, global[service.FilterRolesRequest](security.ViewSession, security.ModifySession), (*Session).changeRolesByFilter),
+
+		service.SubscribeClient.ID:        serves(service.SubscribeClient, controls(clientSelector), (*Session).subscribeClient),
+		service.UnsubscribeClient.ID:      serves(service.UnsubscribeClient, controls(clientSelector), (*Session).unsubscribeClient),
+		service.FilterSubscribe.ID:        serves(service.FilterSubscribe, controls(filterSelector), (*Session).subscribeByFilter),
+		service.FilterUnsubscribe.ID:      serves(service.FilterUnsubscribe, controls(filterSelector), (*Session).unsubscribeByFilter),
+		service.UnsubscribeAllControl.ID:  serves(service.UnsubscribeAllControl, controls(allScopesSelector), (*Session).unsubscribeClientFromAll),
+		service.UnsubscribeAllByFilter.ID: serves(service.UnsubscribeAllByFilter, controls(allScopesByFilter), (*Session).unsubscribeFromAllByFilter),
 	}
 }
 

@@ -26,8 +26,9 @@ type Session struct {
 	window      time.Duration // how long it outlives a connection
 	started     time.Time
 	client      *tree.Client
-	identity    atomic.Pointer[identity]
-	sweep       position // owned by the clock
+	identity    atomic.Pointer[identity] // changed by change
+	peer        atomic.Pointer[Peer]     // of the latest connection; Addr never changes
+	sweep       position                 // owned by the clock
 
 	in            sync.Mutex    // serialises what arrives, and reconnection
 	inbound       inbound       // guarded by in
@@ -37,7 +38,6 @@ type Session struct {
 	settlement sync.Mutex // serialises settle; before Session.mu
 
 	mu       sync.Mutex
-	peer     Peer // of the latest connection; Addr never changes
 	queue    outbox.Queue
 	conn     Conn // nil while disconnected
 	closed   bool
@@ -51,6 +51,7 @@ type Session struct {
 	pingCID  int64       // of the system ping not yet answered; 0: none
 	pinged   time.Time   // when it was sent
 	settling bool        // settle is going to run
+	version  uint64      // counts what happened to the session
 }
 
 // errNotCurrent tells a transport that the session goes on without it.
@@ -134,6 +135,7 @@ func (s *Session) disconnect(conn Conn, reason CloseReason) bool {
 	}
 	s.lost = time.Now()
 	s.pingCID = 0
+	s.happened(disconnected)
 	s.expiry = time.AfterFunc(s.window, func() { s.expire(reason) })
 	s.engine.cfg.Log.Debug("session disconnected", "session", s.id, "reason", reason, "window", s.window)
 	return true
@@ -172,6 +174,7 @@ func (s *Session) close(reason CloseReason) {
 		s.conn.Finish()
 	}
 	s.engine.cfg.Log.Debug("session closed", "session", s.id, "reason", reason)
+	s.happened(closed)
 	s.engine.finished.Add(1)
 	go s.engine.finish(s)
 }

@@ -21,6 +21,7 @@ type Queue struct {
 	pendingBytes int            // of what is in the lanes and not dropped
 	counted      int            // of it, messages that do not start or end a stream
 	conflating   bool           // under back pressure
+	plain        bool           // no update is left out, and none ends its stream
 	pressed      []*Stream      // ended by back pressure, not yet told to anyone
 
 	sent      ring[*Message] // from next on they are to be sent again
@@ -52,6 +53,15 @@ const (
 
 // NewQueue returns an empty queue.
 func NewQueue(l Limits) Queue { return Queue{limits: l} }
+
+// SetConflation switches the conflation policies of streams on or off. Without them
+// every update is sent, and the queue is full when it exceeds its limits.
+func (q *Queue) SetConflation(on bool) {
+	q.plain = !on
+	if q.plain {
+		q.conflating = false
+	}
+}
 
 // lane returns the index of the lane of a priority.
 func (p Priority) lane() int { return int(High - p) }
@@ -159,7 +169,7 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	follows := s.Held == version-1
 	s.Held = version
 	lane := &q.lanes[s.Priority.lane()]
-	if s.Conflation == Always || q.conflating && s.Conflation == Conflate {
+	if !q.plain && (s.Conflation == Always || q.conflating && s.Conflation == Conflate) {
 		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
 			q.replace(lane.at(s.slot-1), u.Value())
 			return q.within()
@@ -206,7 +216,7 @@ func (q *Queue) push(p Priority, e entry) bool {
 	if q.within() {
 		return true
 	}
-	if !q.conflating {
+	if !q.conflating && !q.plain {
 		q.conflate()
 	}
 	return q.within()
@@ -430,8 +440,8 @@ func (q *Queue) Rewind(n uint64) bool {
 	return true
 }
 
-// Reset forgets everything; the next message is number 1 again.
-func (q *Queue) Reset() { *q = NewQueue(q.limits) }
+// Reset forgets everything but its settings; the next message is number 1 again.
+func (q *Queue) Reset() { *q = Queue{limits: q.limits, plain: q.plain} }
 
 // Discard forgets what is pending.
 func (q *Queue) Discard() {

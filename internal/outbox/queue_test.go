@@ -324,6 +324,43 @@ func TestBackPressureEnds(t *testing.T) {
 	}
 }
 
+// TestConflationOff checks that a queue without conflation sends every update, and
+// is full when it exceeds its limits, whatever the policies of its streams.
+func TestConflationOff(t *testing.T) {
+	for _, policy := range []Conflation{Never, Conflate, Always, Unsubscribe} {
+		q := NewQueue(Limits{Messages: 5})
+		q.SetConflation(false)
+		q.Reset() // keeps it
+		src := &source{retains: true}
+		s := &Stream{Source: src, Conflation: policy}
+		q.Start(s, update('s', 0, 0))
+		push := func() bool {
+			src.version++
+			return q.PushUpdate(s, change{src.version, update('v', 0, src.version), update('d', 0, src.version)})
+		}
+		for range 5 {
+			if !push() {
+				t.Fatalf("policy %v: full after %d updates", policy, src.version)
+			}
+		}
+		if push() || q.HasPressed() {
+			t.Errorf("policy %v: not full, or pressed", policy)
+		}
+		if taken := q.Take(nil, 1<<20); len(taken) != 7 {
+			t.Errorf("policy %v: %d messages, want 7", policy, len(taken))
+		}
+		q.SetConflation(true)
+		for push() {
+			if src.version > 100 {
+				break
+			}
+		}
+		if full := src.version < 100; full != (policy == Never) {
+			t.Errorf("policy %v, conflating again: full %v", policy, full)
+		}
+	}
+}
+
 func TestIdleQueueIsSmall(t *testing.T) {
 	q := NewQueue(Limits{Messages: 10000, RecoveryMessages: 1024})
 	for i := range uint64(5000) {

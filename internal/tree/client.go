@@ -356,6 +356,31 @@ func (c *Client) Subscriptions() int {
 	return len(c.subscriptions)
 }
 
+// Selections returns the effective selections of a client by scope, in the order
+// in which they were made, and their size in octets, about. Nothing is deselected
+// before something is selected.
+func (c *Client) Selections() (selections map[string]service.SelectorChanges, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	selections = make(map[string]service.SelectorChanges, len(c.scopes))
+	for name, s := range c.scopes {
+		changes := make(service.SelectorChanges, 0, s.live)
+		for _, e := range s.entries {
+			switch {
+			case e.selector == nil:
+			case e.selects:
+				changes = append(changes, service.SelectorChange{Selector: e.selector.String(), Kind: service.Selected})
+			case len(changes) > 0:
+				changes = append(changes, service.SelectorChange{Selector: e.selector.String(), Kind: service.Deselected})
+			}
+		}
+		if len(changes) > 0 {
+			selections[name] = changes
+		}
+	}
+	return selections, c.size
+}
+
 // Receives reports whether a client is subscribed to a topic, or to nil.
 func (c *Client) Receives(n *Topic) bool {
 	c.mu.Lock()

@@ -89,3 +89,52 @@ func TestManySelections(t *testing.T) {
 		t.Errorf("%d octets and %d selections of a closed client are left", c.size, tr.selections.index.Len())
 	}
 }
+
+// TestSelections has the selections that a client is said to have decide as those
+// that it made do.
+func TestSelections(t *testing.T) {
+	sink := newPicture(t)
+	var pool []*selector.Selector
+	paths := []string{"a/0", "a/1", "a/0/b", "a/1/b", "c"}
+	for _, expression := range []string{">a/0", ">a/1", "?a/[01]", "?a//", "?.*//", "#>a/0////?a/1/.*", ">c"} {
+		pool = append(pool, sel(t, expression))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		tree := New(Config{})
+		c := NewClient(sink)
+		made := map[string][]selection{}
+		for range rapid.IntRange(0, 30).Draw(t, "steps") {
+			e := selection{rapid.SampledFrom(pool).Draw(t, "selector"), rapid.Bool().Draw(t, "selects")}
+			scope := rapid.SampledFrom([]string{"", "s"}).Draw(t, "scope")
+			made[scope] = append(made[scope], e)
+			if e.selects {
+				if _, err := tree.Subscribe(c, e.selector, scope); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := tree.Unsubscribe(c, e.selector, scope, service.ByControl); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, _ := c.Selections()
+		for scope, changes := range got {
+			if len(changes) == 0 || changes[0].Kind != service.Selected {
+				t.Fatalf("scope %q: %v begins with nothing selected", scope, changes)
+			}
+		}
+		for _, scope := range []string{"", "s"} {
+			var said []selection
+			for _, change := range got[scope] {
+				s, err := selector.Parse(change.Selector)
+				if err != nil {
+					t.Fatal(err)
+				}
+				said = append(said, selection{s, change.Kind == service.Selected})
+			}
+			for _, path := range paths {
+				if selects(said, path) != selects(made[scope], path) {
+					t.Fatalf("scope %q, %s: %v, made %v", scope, path, got[scope], made[scope])
+				}
+			}
+		}
+	})
+}
