@@ -23,6 +23,7 @@ type Queue struct {
 	conflating   bool           // under back pressure
 	plain        bool           // no update is left out, and none ends its stream
 	pressed      []*Stream      // ended by back pressure, not yet told to anyone
+	counts       Counts         // since they were last asked for
 
 	sent      ring[*Message] // from next on they are to be sent again
 	next      uint64
@@ -161,6 +162,9 @@ func (q *Queue) drop(s *Stream) {
 func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	version := u.Version()
 	if version <= s.Held || s.ended {
+		if !s.ended {
+			q.counts.Conflated++
+		}
 		return true
 	}
 	if q.conflating && s.Conflation == Unsubscribe {
@@ -171,6 +175,7 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	lane := &q.lanes[s.Priority.lane()]
 	if !q.plain && (s.Conflation == Always || q.conflating && s.Conflation == Conflate) {
 		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
+			q.counts.Conflated++
 			q.replace(lane.at(s.slot-1), u.Value())
 			return q.within()
 		}
@@ -181,6 +186,9 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	}
 	if m == nil {
 		m = u.Value()
+		q.counts.Values++
+	} else {
+		q.counts.Deltas++
 	}
 	s.slot = lane.end + 1 // unless conflate changes it
 	return q.push(s.Priority, entry{m, s, kindUpdate})
@@ -292,6 +300,7 @@ func (q *Queue) conflateLane(lane *ring[entry], press []*Stream) []*Stream {
 				q.count(&e, -1)
 				continue
 			case s.slot != 0:
+				q.counts.Conflated++
 				q.count(&e, -1)
 				q.merge(lane.at(s.slot-1), e.message)
 				continue
@@ -440,8 +449,22 @@ func (q *Queue) Rewind(n uint64) bool {
 	return true
 }
 
-// Reset forgets everything but its settings; the next message is number 1 again.
-func (q *Queue) Reset() { *q = Queue{limits: q.limits, plain: q.plain} }
+// Counts says what became of the updates that a queue was given.
+type Counts struct {
+	Values, Deltas int // queued in this form
+	Conflated      int // of these and of others, merged into newer ones
+}
+
+// Counts returns what was counted since the last call.
+func (q *Queue) Counts() Counts {
+	c := q.counts
+	q.counts = Counts{}
+	return c
+}
+
+// Reset forgets everything but its settings and what was counted; the next message
+// is number 1 again.
+func (q *Queue) Reset() { *q = Queue{limits: q.limits, plain: q.plain, counts: q.counts} }
 
 // Discard forgets what is pending.
 func (q *Queue) Discard() {

@@ -42,6 +42,7 @@ func (u *Update) value() []byte {
 // a delta from the value before, or nil: then one is computed if it is wanted.
 // mu is held.
 func (t *Topic) publish(u *Update, d []byte) {
+	t.publishes()
 	old := t.latest.Load()
 	if old != nil {
 		u.version = old.version + 1

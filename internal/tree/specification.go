@@ -29,6 +29,8 @@ type specification struct {
 
 	owner   string          // principal; "": none
 	removal *removal.Policy // nil: none
+
+	counts *counts // of the tree
 }
 
 var (
@@ -120,6 +122,8 @@ func (s *specification) check(value []byte) error {
 type interner struct {
 	known sync.Map // wire form of what clients sent -> *specification
 	count atomic.Int32
+
+	counts counts // of the topics that have the specifications
 }
 
 const (
@@ -137,6 +141,7 @@ func (i *interner) get(given topic.Specification) (*specification, error) {
 	if err != nil {
 		return nil, err
 	}
+	sp.counts = &i.counts
 	if len(key) <= maxInternedSize && i.count.Load() < maxInterned {
 		if other, loaded := i.known.LoadOrStore(key, sp); loaded {
 			return other.(*specification), nil

@@ -109,6 +109,7 @@ func (t *Topic) attach(c *Client) *Subscription {
 	initial, s.Stream.Held = t.initial(c.initial[:0])
 	c.sink.Subscribed(s, initial)
 	c.initial[0] = nil
+	t.subscribes(1)
 	t.life.subscribed(len(t.subscriptions))
 	return s
 }
@@ -146,6 +147,7 @@ func (t *Topic) detach(s *Subscription, tell bool, reason service.UnsubscribeRea
 	if tell {
 		s.client.sink.Unsubscribed(s, reason, t.Unsubscription(reason))
 	}
+	t.subscribes(-1)
 	t.life.subscribed(last)
 }
 
@@ -166,6 +168,7 @@ func (t *Topic) remove() ([]*Subscription, bool) {
 			s.client.sink.Unsubscribed(s, service.Removed, m)
 		}
 	}
+	t.subscribes(-len(gone))
 	t.subscriptions = nil
 	t.life.end()
 	return gone, true
