@@ -61,6 +61,7 @@ func (s *Session) decide(ctx context.Context, principal string, c wire.Credentia
 		DefaultRoles: defaults,
 		Address:      s.peer.Load().Addr,
 	})
+	e.stats.login(d, err)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		e.cfg.Log.Warn("an authenticator has no answer", "session", s.id, "principal", principal, "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"advect.dev/internal/observe"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 )
@@ -15,6 +16,7 @@ type Config struct {
 	Principals *security.Store
 	Policies   *security.PolicyStore
 	Log        *slog.Logger
+	Entries    *observe.Log // what of the log clients may read; nil: nothing
 
 	ServerName       string
 	PingPeriod       time.Duration // 0: no system pings

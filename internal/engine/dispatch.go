@@ -25,6 +25,8 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 	if !current {
 		return errNotCurrent
 	}
+	s.engine.stats.received.Add(s.id.Value, 1)
+	s.engine.stats.receivedBytes.Add(s.id.Value, int64(len(frame)))
 	m, err := wire.ParseMessage(frame)
 	if err == nil && wire.EncodingBits(frame) {
 		err = errors.New("encoding bits set by a client")
@@ -187,6 +189,7 @@ var responses = sync.Pool{New: func() any { return new([]byte) }}
 // made the server queue for this session (02 section 9).
 func (s *Session) serve(m *wire.Message) {
 	answer, err := s.handle(m)
+	s.engine.stats.request(s, m.Service, err)
 	if m.Conversation == 0 {
 		return
 	}

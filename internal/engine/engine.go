@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"advect.dev/internal/alert"
 	"advect.dev/internal/lock"
+	"advect.dev/internal/observe"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/tree"
@@ -44,6 +46,13 @@ type Engine struct {
 	closing         context.Context // ends with the engine, and with it what sessions wait for
 	stop            context.CancelFunc
 
+	started     time.Time
+	stats       stats
+	registry    *observe.Registry
+	collectors  *observe.Collectors
+	alerts      *alert.Table
+	alertTopics alertTopics
+
 	mu        sync.Mutex
 	closed    bool
 	byToken   map[string]*Session
@@ -57,6 +66,7 @@ func New(cfg Config) *Engine {
 	_, _ = rand.Read(run[:]) // never fails
 	e := &Engine{
 		cfg:       cfg,
+		started:   time.Now(),
 		handlers:  handlers(),
 		locks:     lock.NewTable(),
 		run:       int64(binary.BigEndian.Uint64(run[:])),
@@ -72,6 +82,10 @@ func New(cfg Config) *Engine {
 	e.removals = startRemovals(e)
 	e.observers = newObservers(e)
 	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
+	e.stats.prepare(e.handlers)
+	e.collectors = observe.NewCollectors(population{e})
+	e.alerts = newAlerts(e)
+	e.registry = observe.NewRegistry(e.metrics())
 	e.watching.Add(1)
 	go e.watchPolicy()
 	return e
@@ -80,6 +94,7 @@ func New(cfg Config) *Engine {
 // Close ends every session and waits until the last is taken apart. Transports
 // are still asked to deliver what was queued before.
 func (e *Engine) Close() {
+	e.alerts.Close()
 	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.observers.stop()
 	e.mu.Lock()
@@ -115,12 +130,14 @@ func (e *Engine) Connect(ctx context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	res, s, err := connect(ctx, q, peer, conn)
 	if err == nil {
+		e.stats.connectors.add(peer.Connector)
 		return res, s
 	}
 	var rejection *wire.Rejection
 	if !errors.As(err, &rejection) {
 		rejection = &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
 	}
+	e.stats.rejections.add(rejection.Code.String())
 	e.cfg.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", peer.Addr)
 	return Reject(rejection), nil
 }
@@ -200,6 +217,8 @@ func (e *Engine) add(s *Session) error {
 	if e.cfg.MaxSessions > 0 && len(e.byID) >= e.cfg.MaxSessions { // others came while this one authenticated
 		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions reached"}
 	}
+	s.counted(true)
+	e.stats.opened[s.peer.Load().Transport.index()].Add(1)
 	e.byToken[s.token] = s
 	e.byID[s.id] = s
 	e.index.move(s, nil, s.identity.Load())

@@ -13,6 +13,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	unknown := &wire.Rejection{Code: wire.UnknownSession, Reason: "unknown or expired session token"}
 	s := e.sessionByToken(q.Token)
 	if s == nil {
+		e.stats.recoveries[refused].Add(1)
 		return res, nil, unknown
 	}
 	if e.cfg.KeepAlive <= 0 {
@@ -25,12 +26,14 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	if s.closed || s.conn == nil && time.Since(s.lost) >= s.window {
 		s.close(ConnectionLost)
 		s.mu.Unlock()
+		e.stats.recoveries[refused].Add(1)
 		return res, nil, unknown
 	}
 	old := s.conn
 	s.conn, s.pingCID = conn, 0
 	s.peer.Store(&Peer{s.peer.Load().Addr, peer.Transport, peer.Connector})
 	s.happened(reconnected)
+	s.counted(true)
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
@@ -47,12 +50,14 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	e.locks.ConnectionChanged(s) // Lost is not called for a connection that was replaced
 
 	if lossless {
+		e.stats.recoveries[withoutLoss].Add(1)
 		s.inbound.reconnected(knew)
 		res = s.response(wire.Reconnected)
 		res.NextClient = int32(next)
 		e.cfg.Log.Debug("session reconnected", "session", s.id, "transport", peer.Transport)
 		return res, s, nil
 	}
+	e.stats.recoveries[withLoss].Add(1)
 	s.forgetRegistrations()
 	e.tree.Suspend(s.client)
 	s.mu.Lock()

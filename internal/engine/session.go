@@ -52,6 +52,8 @@ type Session struct {
 	pinged   time.Time   // when it was sent
 	settling bool        // settle is going to run
 	version  uint64      // counts what happened to the session
+
+	gauge *atomic.Int64 // of stats.sessions, in which it counts
 }
 
 // errNotCurrent tells a transport that the session goes on without it.
@@ -84,7 +86,9 @@ func (s *Session) Take(conn Conn, dst []*outbox.Message, maxBytes int) (messages
 	if s.conn != conn {
 		return dst, true
 	}
+	had := len(dst)
 	dst = s.queue.Take(dst, maxBytes)
+	s.engine.stats.take(s.id.Value, dst[had:], s.queue.Counts())
 	if s.closed && s.queue.Pending() == 0 {
 		s.conn = nil
 		return append(dst, abort), true
@@ -133,6 +137,7 @@ func (s *Session) disconnect(conn Conn, reason CloseReason) bool {
 		s.close(reason)
 		return false
 	}
+	s.counted(false)
 	s.lost = time.Now()
 	s.pingCID = 0
 	s.happened(disconnected)
@@ -164,6 +169,8 @@ func (s *Session) close(reason CloseReason) {
 		return
 	}
 	s.closed, s.reason = true, reason
+	s.uncounted()
+	s.engine.stats.closed[reason].Add(1)
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
@@ -213,6 +220,7 @@ func (s *Session) settle() {
 	pressed := s.queue.Pressed()
 	s.mu.Unlock()
 	if len(pressed) > 0 {
+		s.engine.stats.pressed.Add(s.id.Value, int64(len(pressed)))
 		s.engine.cfg.Log.Debug("unsubscribed because of back pressure", "session", s.id, "topics", len(pressed))
 		s.engine.tree.Pressed(s.client, pressed)
 	}

@@ -73,6 +73,17 @@ func (t *Tree) AddAndSet(by *Author, r *service.AddAndSetRequest) (service.Creat
 	return created, err
 }
 
+// SetTopic does as Set for a topic that was got before, unless it was removed since.
+func (t *Tree) SetTopic(by *Author, n *Topic, value []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.removed {
+		return noSuchTopic(n.path)
+	}
+	_, err := n.change(t, by, change{value: value})
+	return err
+}
+
 // A change is what a request wants of a topic.
 type change struct {
 	value      []byte // nil: none
