@@ -82,6 +82,13 @@ type Config struct {
 	// RequestTimeout bounds the wait for a client's answer to a request that another
 	// client sent it. Name: request-timeout. Default: 10s.
 	RequestTimeout time.Duration
+	// Metrics says who may read /metrics on the listeners: "off" for nobody, "local"
+	// for programs on this machine, "all" for whoever can connect.
+	// Name: metrics. Default: local.
+	Metrics string
+	// LogEntries is how many of its latest log lines the server keeps for clients
+	// that may view it; 0 is none. Name: log-entries. Default: 1000.
+	LogEntries int
 	// DrainTimeout bounds a shutdown.
 	// Name: drain-timeout. Default: 10s.
 	DrainTimeout time.Duration
@@ -89,6 +96,13 @@ type Config struct {
 	// Logger gets the server's log. Default: slog.Default.
 	Logger *slog.Logger
 }
+
+// The values of Config.Metrics.
+const (
+	MetricsOff   = "off"
+	MetricsLocal = "local"
+	MetricsAll   = "all"
+)
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
@@ -113,9 +127,14 @@ func DefaultConfig() Config {
 		PollTimeout:        15 * time.Second,
 		RemovalInterval:    5 * time.Second,
 		RequestTimeout:     10 * time.Second,
+		Metrics:            MetricsLocal,
+		LogEntries:         1000,
 		DrainTimeout:       10 * time.Second,
 	}
 }
+
+// maxLogEntries keeps the memory of the log in bounds.
+const maxLogEntries = 100_000
 
 // Validate returns all problems of a configuration, each with the setting's name.
 func (c *Config) Validate() error {
@@ -141,6 +160,12 @@ func (c *Config) Validate() error {
 	} else if c.TLSCert != "" || c.TLSKey != "" {
 		bad("tls-cert", "has no effect without tls-listen")
 	}
+	if c.Metrics != MetricsOff && c.Metrics != MetricsLocal && c.Metrics != MetricsAll {
+		bad("metrics", "is %q; use off, local or all", c.Metrics)
+	}
+	if c.LogEntries > maxLogEntries {
+		bad("log-entries", "is %d; the most is %d", c.LogEntries, maxLogEntries)
+	}
 	for name, n := range map[string]struct{ value, min int }{
 		"recovery-messages":        {c.RecoveryMessages, 0},
 		"recovery-bytes":           {c.RecoveryBytes, 0},
@@ -151,6 +176,7 @@ func (c *Config) Validate() error {
 		"max-sessions":             {c.MaxSessions, 0},
 		"max-sessions-per-address": {c.MaxSessionsPerAddress, 0},
 		"max-handshakes":           {c.MaxHandshakes, 1},
+		"log-entries":              {c.LogEntries, 0},
 	} {
 		if n.value < n.min {
 			bad(name, "is %d; the least is %d", n.value, n.min)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ func (s *Server) routes(protocol http.Handler) http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	if s.cfg.Metrics != MetricsOff {
+		mux.Handle("GET /metrics", s.metrics())
+	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "This is an Advect server. SDKs connect to the path /diffusion of this address.")
 	})
@@ -35,6 +39,35 @@ func (s *Server) routes(protocol http.Handler) http.Handler {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // of a body
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// metrics serves the metrics to Prometheus, unless the setting allows only programs
+// on this machine and the request is from elsewhere, or may be: forwarded by a proxy,
+// or sent by a browser that was told that a name of the web is this machine.
+func (s *Server) metrics() http.Handler {
+	h := s.engine.Metrics().Handler(s.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.Metrics == MetricsLocal && !local(r) {
+			http.Error(w, "metrics are for programs on the server's machine, at http://localhost or 127.0.0.1; "+
+				"the setting metrics: all gives them to whoever can connect", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// local reports whether a request was certainly made on this machine.
+func local(r *http.Request) bool {
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via", "Origin"} {
+		if r.Header.Get(header) != "" {
+			return false
+		}
+	}
+	host := r.Host
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "80")
+	}
+	return loopback(r.RemoteAddr) && loopback(host)
 }
 
 // handshakes bounds the connections on which no request has arrived yet, so

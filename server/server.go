@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"advect.dev/internal/engine"
+	"advect.dev/internal/observe"
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/transport"
@@ -48,6 +49,8 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	entries := observe.NewLog(cfg.LogEntries)
+	cfg.Logger = slog.New(entries.Handler(cfg.Logger.Handler()))
 	s := &Server{cfg: cfg, log: cfg.Logger, stopping: make(chan struct{})}
 	var err error
 	if s.principals, err = security.OpenStore(cfg.DataDir); err != nil {
@@ -64,7 +67,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.engine = engine.New(engine.Config{
-		Principals: s.principals, Policies: s.policies, Log: s.log,
+		Principals: s.principals, Policies: s.policies, Log: s.log, Entries: entries,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
 		HandshakeTimeout: cfg.HandshakeTimeout, RequestTimeout: cfg.RequestTimeout,
 		Queue: outbox.Limits{

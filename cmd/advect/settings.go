@@ -24,6 +24,8 @@ type settings struct {
 	ServerName *string    `yaml:"server-name" group:"Server" placeholder:"NAME" shown:"the host name" help:"What sessions see as $ServerName."`
 	LogLevel   *logLevel  `yaml:"log-level" group:"Server" placeholder:"debug|info|warn|error" help:"Least level that is logged, to standard error."`
 	LogFormat  *logFormat `yaml:"log-format" group:"Server" placeholder:"text|json" help:"Form of the log."`
+	Metrics    *string    `yaml:"metrics" group:"Server" placeholder:"off|local|all" help:"Who may read /metrics on the listeners: nobody, programs on this machine, or whoever can connect."`
+	LogEntries *int       `yaml:"log-entries" group:"Server" placeholder:"N" help:"Latest log lines kept in memory for clients that may view the server. 0 keeps none."`
 
 	PingPeriod         *duration `yaml:"ping-period" group:"Sessions" placeholder:"DURATION" help:"How often sessions are pinged. A client that has not answered by the next ping has lost its connection. 0 turns pings off."`
 	ReconnectKeepAlive *duration `yaml:"reconnect-keep-alive" group:"Sessions" placeholder:"DURATION" help:"Longest that a session outlives its connection; a client may ask for less. 0 turns reconnection off."`

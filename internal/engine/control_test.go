@@ -27,8 +27,8 @@ func ask[Req, Res any](t testing.TB, s *Session, conn Conn, svc *service.Service
 	return res
 }
 
-// refused calls a service that answers with an error.
-func refused[Req, Res any](t testing.TB, s *Session, conn Conn, svc *service.Service[Req, Res], req Req, code wire.ErrorCode) {
+// mustFail calls a service that answers with an error.
+func mustFail[Req, Res any](t testing.TB, s *Session, conn Conn, svc *service.Service[Req, Res], req Req, code wire.ErrorCode) {
 	t.Helper()
 	if m := call(t, s, conn, svc.AppendRequest(nil, 1, req)); m.Type != wire.TypeError || m.Error.Code != code {
 		t.Errorf("%s of %+v: %v %v, want code %d", svc, req, m.Type, m.Error, code)
@@ -138,11 +138,11 @@ func TestSetProperties(t *testing.T) {
 		return service.PropertiesRequest{Session: control.id, PropertyChanges: service.PropertyChanges{Set: map[string]string{key: value}}}
 	}
 	for _, key := range []string{"", "a b", "a\tb", "a\rb", "a\nb", `a"b`, "a'b", "a(b", "a)b"} {
-		refused(t, control, conn, service.SetSessionProperties, set(key, "x"), wire.CodeInvalidData)
+		mustFail(t, control, conn, service.SetSessionProperties, set(key, "x"), wire.CodeInvalidData)
 	}
-	refused(t, control, conn, service.SetSessionProperties, set("long", strings.Repeat("x", maxIdentity)), wire.CodeInvalidData)
-	refused(t, control, conn, service.SetSessionProperties, set("$Country", strings.Repeat("x", maxIdentity)), wire.CodeInvalidData)
-	refused(t, control, conn, service.SetSessionProperties, service.PropertiesRequest{}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.SetSessionProperties, set("long", strings.Repeat("x", maxIdentity)), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.SetSessionProperties, set("$Country", strings.Repeat("x", maxIdentity)), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.SetSessionProperties, service.PropertiesRequest{}, wire.CodeNoSuchSession)
 	if got := control.identity.Load(); len(got.properties) != 0 || got.location != nil {
 		t.Errorf("refused changes left %v, %v", got.properties, got.location)
 	}
@@ -214,7 +214,7 @@ func TestByFilter(t *testing.T) {
 	if messages, end := targets[1].Take(conns[1], nil, 1<<20); !end || len(messages) != 1 || messages[0].Bytes()[0] != byte(wire.TypeAbort) {
 		t.Errorf("a closed client got %d messages, end %v", len(messages), end)
 	}
-	refused(t, control, conn, service.CloseClient, service.SessionRequest{Session: targets[1].id}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.CloseClient, service.SessionRequest{Session: targets[1].id}, wire.CodeNoSuchSession)
 	// The caller's own session goes last, and knows the answer.
 	if res := ask(t, control, conn, service.CloseClientFilter, "all"); res.Count != 2 || !control.Over() {
 		t.Errorf("closed %+v, own %v", res, control.Over())
@@ -308,10 +308,10 @@ func TestRoles(t *testing.T) {
 	if got, _ := target.Property("$Roles"); got != `"NEW","TOPIC_CONTROL"` || target.client.Subscriptions() != 1 || !slices.Equal(target.author().Roles, []string{"NEW", "TOPIC_CONTROL"}) {
 		t.Errorf("roles %s, %d subscriptions, author %v", got, target.client.Subscriptions(), target.author())
 	}
-	refused(t, control, conn, service.ChangeAuthorisationRoles, change([]string{"X", "Y"}, []string{"Y"}), wire.CodeInvalidData)
-	refused(t, control, conn, service.ChangeAuthorisationRoles, change(nil, []string{""}), wire.CodeInvalidData)
-	refused(t, control, conn, service.ChangeAuthorisationRoles, change(nil, []string{strings.Repeat("x", maxIdentity+1)}), wire.CodeInvalidData)
-	refused(t, control, conn, service.ChangeAuthorisationRoles, service.RolesRequest{}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.ChangeAuthorisationRoles, change([]string{"X", "Y"}, []string{"Y"}), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.ChangeAuthorisationRoles, change(nil, []string{""}), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.ChangeAuthorisationRoles, change(nil, []string{strings.Repeat("x", maxIdentity+1)}), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.ChangeAuthorisationRoles, service.RolesRequest{}, wire.CodeNoSuchSession)
 	if res := ask(t, control, conn, service.ChangeAuthorisationRolesFilter, service.FilterRolesRequest{
 		Filter: "hasRoles 'NEW'", RoleChanges: service.RoleChanges{Remove: []string{"NEW"}}}); res.Count != 1 {
 		t.Errorf("changed %+v", res)
@@ -403,13 +403,13 @@ func TestSubscriptionControl(t *testing.T) {
 	}
 	nobody := on("a", "")
 	nobody.Session = wire.SessionID{}
-	refused(t, control, conn, service.SubscribeClient, nobody, wire.CodeNoSuchSession)
-	refused(t, control, conn, service.UnsubscribeClient, nobody, wire.CodeNoSuchSession)
-	refused(t, control, conn, service.UnsubscribeAllControl, service.AllScopesRequest{Selector: "a"}, wire.CodeNoSuchSession)
-	refused(t, control, conn, service.GetSelectors, service.SessionRequest{}, wire.CodeNoSuchSession)
-	refused(t, control, conn, service.SubscribeClient, on("?[", ""), wire.CodeInvalidData)
-	refused(t, control, conn, service.SubscribeClient, on("a", "$x"), wire.CodeInvalidData)
-	refused(t, control, conn, service.ServerControlRegistration, service.ControlRegistration{ControlParameters: service.ControlParameters{Definition: 88}}, wire.CodeUnsupported)
+	mustFail(t, control, conn, service.SubscribeClient, nobody, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.UnsubscribeClient, nobody, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.UnsubscribeAllControl, service.AllScopesRequest{Selector: "a"}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.GetSelectors, service.SessionRequest{}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.SubscribeClient, on("?[", ""), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.SubscribeClient, on("a", "$x"), wire.CodeInvalidData)
+	mustFail(t, control, conn, service.ServerControlRegistration, service.ControlRegistration{ControlParameters: service.ControlParameters{Definition: 88}}, wire.CodeUnsupported)
 }
 
 // TestConflationOff has a session that does not keep up: with conflation it gets
@@ -435,7 +435,7 @@ func TestConflationOff(t *testing.T) {
 	if res := ask(t, control, conn, service.SetClientConflationFilter, service.FilterConflationRequest{Filter: "all"}); res.Count != 1 {
 		t.Errorf("changed %+v", res)
 	}
-	refused(t, control, conn, service.SetClientConflation, service.ConflationRequest{}, wire.CodeNoSuchSession)
+	mustFail(t, control, conn, service.SetClientConflation, service.ConflationRequest{}, wire.CodeNoSuchSession)
 }
 
 func TestSessionFetch(t *testing.T) {

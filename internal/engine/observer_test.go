@@ -196,7 +196,7 @@ func TestObserversEnd(t *testing.T) {
 	for i := range maxObservers {
 		ask(t, s, conn, service.SessionEventRegistration, service.EventListener{Listener: int64(i)})
 	}
-	refused(t, s, conn, service.SessionEventRegistration, service.EventListener{Listener: 1000}, wire.CodeInvalidData)
+	mustFail(t, s, conn, service.SessionEventRegistration, service.EventListener{Listener: 1000}, wire.CodeInvalidData)
 
 	closing := bareEngine(t, nil)
 	watcher, watcherConn := connect(t, closing, "control")
