@@ -21,7 +21,7 @@ func (m *LogRequest) read(r *wire.Reader) { m.First, m.Count = r.Int64(), r.Int6
 type LogEntries struct {
 	First     int64
 	Count     int64
-	Available int64 // the most entries that are kept
+	Available int64 // entries that there are or were: the last has the index Available-1
 	FirstLine int64 // number of the line on which the first entry begins
 	Text      []byte
 	File      int64 // id of the file that the log was read from

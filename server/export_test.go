@@ -1,0 +1,4 @@
+package server
+
+// Local is exported for tests.
+var Local = local
