@@ -126,7 +126,7 @@ func TestErrors(t *testing.T) {
 		"select m into topic a where value > 1 and":                                "the alert ends here",
 		"select m into topic a where value > 1 x":                                  "expected and, or, disable until, or the end of the alert",
 		"select m into topic a where dimensions = {a}":                             "expected : after the name",
-		"select m into topic a with properties {A: b}":                             "",
+		"select m into topic a with properties {PRIORITY: b}":                      "PRIORITY",
 		"select m into topic a with properties {A: b":                              "expected , or }",
 		"select m into topic a with properties {A:b,A:":                            "stands here twice",
 		"select m into topic a disable until":                                      "the alert ends here",
