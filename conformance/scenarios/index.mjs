@@ -16,6 +16,7 @@ import { fetch } from './fetch.mjs';
 import { founding } from './founding.mjs';
 import { handshake } from './handshake.mjs';
 import { locks } from './locks.mjs';
+import { metrics } from './metrics.mjs';
 import { missing } from './missing.mjs';
 import { notifications } from './notifications.mjs';
 import { older } from './older.mjs';
@@ -39,7 +40,7 @@ export const scenarios = [
   ...values, ...valuestreams, ...subscription,
   ...updates, ...constraints, ...updatestreams, ...patch,
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
-  ...locks, ...services, ...older,
+  ...locks, ...metrics, ...services, ...older,
 ];
 
 // The runs of a scenario in a runtime: its transports there.
