@@ -60,6 +60,17 @@ export class Context {
     return reason;
   }
 
+  // The call is rejected with reports of what is wrong with a filter or a script, each with its place.
+  async reported(promise, what) {
+    const error = await expect.rejects(promise, what);
+    const reports = error?.cause ?? error;
+    expect.ok(Array.isArray(reports) && reports.length > 0, `${what}: got ${expect.show(error)}, want reports`);
+    for (const { message, line, column } of reports) {
+      expect.ok(message && line >= 1 && column >= 0, `${what}: report ${expect.show({ message, line, column })}`);
+    }
+    return reports;
+  }
+
   async port() {
     this.#shared ??= await this.host.shared();
     return this.#shared.port;

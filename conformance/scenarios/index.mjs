@@ -9,6 +9,7 @@
 //   timeoutMs   default 25 s
 // and runs unchanged in Node and in the browser.
 
+import { addressed } from './addressed.mjs';
 import { backlog } from './backlog.mjs';
 import { connecting } from './connecting.mjs';
 import { constraints } from './constraints.mjs';
@@ -16,11 +17,13 @@ import { fetch } from './fetch.mjs';
 import { founding } from './founding.mjs';
 import { handshake } from './handshake.mjs';
 import { locks } from './locks.mjs';
+import { messages } from './messages.mjs';
 import { metrics } from './metrics.mjs';
 import { missing } from './missing.mjs';
 import { notifications } from './notifications.mjs';
 import { older } from './older.mjs';
 import { patch } from './patch.mjs';
+import { permissions } from './permissions.mjs';
 import { properties } from './properties.mjs';
 import { rangequeries } from './rangequeries.mjs';
 import { removal } from './removal.mjs';
@@ -40,6 +43,8 @@ export const scenarios = [
   ...values, ...valuestreams, ...subscription,
   ...updates, ...constraints, ...updatestreams, ...patch,
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
+  ...messages, ...addressed,
+  ...permissions,
   ...locks, ...metrics, ...services, ...older,
 ];
 

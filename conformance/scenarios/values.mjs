@@ -4,7 +4,7 @@ const GROUP = 'Values';
 const BOTH = ['ws', 'polling'];
 
 // name: the data type; values: distinct, in order; wrong: a value of another type.
-const TYPES = [
+export const TYPES = [
   { name: 'JSON', values: [{ a: 1 }, { a: 2, b: [true, null, 'x', -1.5] }, ['list'], 'text', 7] },
   { name: 'STRING', values: ['one', 'two', '', 'drei — ünï 🚀', 'one'] },
   { name: 'INT64', values: [0, -1, 2147483648, '9223372036854775807', '-9223372036854775808'] },
@@ -14,14 +14,14 @@ const TYPES = [
 ];
 
 // How a value is handed to the SDK, and what comes back in comparable form.
-const given = (t, type, value) => {
+export const given = (t, type, value) => {
   if (type.name === 'BINARY') return Uint8Array.from(value);
   if (type.name !== 'RECORD_V2') return value;
   const builder = t.datatypes.recordv2().valueBuilder();
   for (const record of value) builder.addRecord(record);
   return builder.build();
 };
-const comparable = (type, value) => {
+export const comparable = (type, value) => {
   if (type.name === 'INT64') return String(value);
   if (type.name === 'BINARY') return value.map((byte) => byte.toString(16).padStart(2, '0')).join('');
   return value;
