@@ -10,6 +10,7 @@
 // and runs unchanged in Node and in the browser.
 
 import { addressed } from './addressed.mjs';
+import { authenticators } from './authenticators.mjs';
 import { backlog } from './backlog.mjs';
 import { connecting } from './connecting.mjs';
 import { constraints } from './constraints.mjs';
@@ -29,6 +30,7 @@ import { rangequeries } from './rangequeries.mjs';
 import { removal } from './removal.mjs';
 import { services } from './services.mjs';
 import { sessions } from './sessions.mjs';
+import { stores } from './stores.mjs';
 import { subscription } from './subscription.mjs';
 import { timeseries } from './timeseries.mjs';
 import { topics } from './topics.mjs';
@@ -44,7 +46,7 @@ export const scenarios = [
   ...updates, ...constraints, ...updatestreams, ...patch,
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
   ...messages, ...addressed,
-  ...permissions,
+  ...stores, ...authenticators, ...permissions,
   ...locks, ...metrics, ...services, ...older,
 ];
 
