@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 
 	"advect.dev/internal/selector"
 	"advect.dev/internal/service"
@@ -157,6 +158,7 @@ func (t *Tree) add(by *Author, path string, spec topic.Specification, c change) 
 		n.mu.Lock()
 		if n.removed {
 			n.mu.Unlock()
+			t.awaitRemovals()
 			continue // until it has left the tree
 		}
 		s, err := t.join(n, by, sp, c)
@@ -285,6 +287,15 @@ func (t *Tree) remove(n *Topic) bool {
 	t.notifyRemoved(n)
 	t.delete(n)
 	return true
+}
+
+// awaitRemovals lets those who are taking topics out go on: they hold the lock of
+// the listeners nearly to the end.
+func (t *Tree) awaitRemovals() {
+	t.listeners.Lock()
+	//lint:ignore SA2001 to have waited is all
+	t.listeners.Unlock()
+	runtime.Gosched()
 }
 
 // String describes a topic for logs.
