@@ -265,8 +265,8 @@ func (c *modelClient) take(bytes int) {
 		if p.Type != wire.TypeAbort {
 			c.taken++
 		}
-		if p.Type == wire.TypeRequest && p.Service == service.SystemPing.ID {
-			c.ping.conversation, c.ping.number = p.Conversation, c.taken
+		if p.Type == wire.TypeRequest && p.Service == service.SystemPing.ID && p.Conversation == c.ping.conversation {
+			c.ping.number = c.taken
 		}
 	}
 	c.inflight = append(c.inflight, messages...)
@@ -325,6 +325,10 @@ func (c *modelClient) apply(m *wire.Message) error {
 		if err != nil {
 			return err
 		}
+		c.world.tally[m.Type.String()]++
+		if m.Compressed {
+			c.world.tally["compressed"]++
+		}
 		return c.updated(s)
 	case wire.TypeRequest:
 		switch m.Service {
@@ -372,6 +376,12 @@ func (c *modelClient) meet(m *wire.Message) error {
 		if err := e.check(m); err != nil {
 			return fmt.Errorf("%s: %w", e.operation, err)
 		}
+		switch m.Type {
+		case wire.TypeError:
+			c.world.tally[fmt.Sprint("error ", m.Error.Code)]++
+		case wire.TypeRequest:
+			c.world.tally[fmt.Sprint("request ", m.Service)]++
+		}
 		c.expected = append(c.expected[:i], c.expected[i+1:]...)
 		return nil
 	}
@@ -395,6 +405,9 @@ func (c *modelClient) updated(s *shown) error {
 	sub := s.sub
 	for i, value := range sub.values {
 		if bytes.Equal(value, s.value) {
+			if i > 0 {
+				c.world.tally["values left out"]++
+			}
 			sub.values = sub.values[i+1:]
 			return nil
 		}

@@ -11,7 +11,7 @@ import (
 // disturb does something to the session or the connection of a client.
 func (w *world) disturb(c *modelClient) {
 	r := w.rnd
-	switch k := r.IntN(20); {
+	switch k := r.IntN(24); {
 	case k < 1:
 		pause := time.Duration(r.IntN(40)) * time.Millisecond
 		if r.IntN(20) == 0 {
@@ -24,7 +24,7 @@ func (w *world) disturb(c *modelClient) {
 			}
 		}
 		time.Sleep(pause)
-	case k < 10 && c.conn != nil:
+	case k < 8 && c.conn != nil:
 		some := r.IntN(400)
 		if c.pace == stalled && r.IntN(8) > 0 {
 			return
@@ -32,18 +32,22 @@ func (w *world) disturb(c *modelClient) {
 		w.note("%v reads about %d bytes", c, some)
 		c.drain(some)
 	case k < 12 && c.conn != nil:
-		w.note("%v is sent a little and does not read it", c)
-		c.take(r.IntN(200))
+		w.note("%v is sent a little and does not read all of it", c)
+		c.take(r.IntN(400))
+		for n := r.IntN(len(c.inflight) + 1); n > 0 && len(c.inflight) > 0; n-- {
+			c.readOne()
+		}
 	case k < 14 && c.conn != nil && c.ends < 0:
 		w.cut(c)
-	case k < 15 && c.conn != nil && !c.ping.open:
+	case k < 18 && c.conn != nil && !c.ping.open:
 		w.note("%v is pinged", c)
-		c.ping.open, c.ping.number, c.ping.conversation = true, 0, -1
+		c.ping.open, c.ping.number = true, 0
 		c.expected = append(c.expected, expectation{operation: "ping", check: func(m *wire.Message) error {
 			return isService(m, service.SystemPing.ID)
 		}})
 		c.session.ping()
-	case k < 16 && c.conn != nil && r.IntN(4) == 0:
+		c.ping.conversation = c.session.pingCID
+	case k < 19 && c.conn != nil && r.IntN(4) == 0:
 		w.note("%v closes its session", c)
 		c.send(func() []byte {
 			c.ends = ClosedByClient
@@ -102,6 +106,7 @@ func (w *world) reconnect(c *modelClient, lies bool) {
 			w.fail("%v: the old connection gets %d messages", c, len(messages))
 		}
 	}
+	w.tally[want.String()]++
 	switch want {
 	case wire.Reconnected:
 		if int(res.NextClient) != c.arrived+1 {

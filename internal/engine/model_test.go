@@ -30,11 +30,13 @@ func TestModel(t *testing.T) {
 	workers := 2
 	var done, next, failed atomic.Int64
 	var running sync.WaitGroup
+	kept := make(chan *memory, workers)
 	for range workers {
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			selectors := map[string]*expression{}
+			m := newMemory()
+			defer func() { kept <- m }()
 			for failed.Load() == 0 {
 				n := next.Add(episode) - episode
 				if n >= int64(total) {
@@ -42,7 +44,7 @@ func TestModel(t *testing.T) {
 				}
 				s := seed + uint64(n/episode)
 				ops := sequence(min(episode, total-int(n)))
-				if err := live(t, s, ops, selectors, nil); err != nil {
+				if err := live(t, s, ops, m, nil); err != nil {
 					failed.Add(1)
 					report(t, s, ops, err)
 					return
@@ -54,7 +56,36 @@ func TestModel(t *testing.T) {
 	stop := progress(t, total, &done, seed)
 	running.Wait()
 	stop()
+	happened := map[string]int{}
+	for range workers {
+		for what, n := range (<-kept).tally {
+			happened[what] += n
+		}
+	}
+	for _, what := range mustHappen {
+		if happened[what] == 0 && failed.Load() == 0 && total >= 40_000 {
+			t.Errorf("%d operations and none led to: %s", total, what)
+		}
+	}
+	t.Logf("%v", happened)
 }
+
+// mustHappen is what a run without must not be trusted.
+var mustHappen = []string{
+	"TOPIC_VALUE", "TOPIC_DELTA", "compressed", "values left out", "subscription ended by back pressure",
+	"session ended: CONNECTION_LOST", "session ended: CLOSED_BY_CLIENT", "session ended: CLOSED_BY_CONTROLLER", "session ended: MESSAGE_QUEUE_LIMIT_REACHED",
+	"RECONNECTED", "RECONNECTED_WITH_MESSAGE_LOSS", "request 50", "request 55", "request 92", "request 93",
+	"error 103", "error 106", "error 108", "error 200", "error 500", "error 501", "error 9000", "error 9001", "error 9002",
+	"error 9004", "error 9005", "error 9006", "error 9012", "error 9013", "error 9014", "error 9015",
+}
+
+// A memory is what the worlds of one goroutine share.
+type memory struct {
+	selectors map[string]*expression
+	tally     map[string]int
+}
+
+func newMemory() *memory { return &memory{map[string]*expression{}, map[string]int{}} }
 
 func environment(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)
@@ -78,9 +109,9 @@ func sequence(n int) []int {
 
 // live runs the numbered operations in the world of a seed and returns the first
 // difference.
-func live(t *testing.T, seed uint64, ops []int, selectors map[string]*expression, traced func(string)) (err error) {
+func live(t *testing.T, seed uint64, ops []int, m *memory, traced func(string)) (err error) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(func(change func(*Config)) *Engine { return bareEngine(t, change) }, seed, selectors)
+		w := newWorld(func(change func(*Config)) *Engine { return bareEngine(t, change) }, seed, m)
 		w.traced = traced
 		at := 0
 		defer func() {
@@ -106,8 +137,8 @@ func live(t *testing.T, seed uint64, ops []int, selectors map[string]*expression
 // report shortens the failing operations, as long as they fail, and prints them.
 func report(t *testing.T, seed uint64, ops []int, err error) {
 	t.Errorf("seed %d: %v", seed, err)
-	selectors := map[string]*expression{}
-	fails := func(ops []int) bool { return live(t, seed, ops, selectors, nil) != nil }
+	m := newMemory()
+	fails := func(ops []int) bool { return live(t, seed, ops, m, nil) != nil }
 	var at int
 	if _, scan := fmt.Sscanf(err.Error(), "operation %d:", &at); scan == nil {
 		if shorter := ops[:min(len(ops), at+1)]; fails(shorter) {
@@ -126,7 +157,7 @@ func report(t *testing.T, seed uint64, ops []int, err error) {
 		}
 	}
 	var trace []string
-	err = live(t, seed, ops, selectors, func(op string) { trace = append(trace, op) })
+	err = live(t, seed, ops, m, func(op string) { trace = append(trace, op) })
 	if n := len(trace); n > 40 {
 		trace = trace[n-40:]
 	}

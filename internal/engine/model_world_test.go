@@ -27,6 +27,7 @@ type world struct {
 	rnd      *rand.Rand
 	op       string // what is being done
 	traced   func(op string)
+	tally    map[string]int // how often things happened that a run must not miss
 	settling bool
 }
 
@@ -57,15 +58,15 @@ set "ADMINISTRATOR" default path permissions [EDIT_TIME_SERIES_EVENTS]`)
 }
 
 // newWorld returns a world whose limits and clients depend on the seed.
-func newWorld(engine func(change func(*Config)) *Engine, seed uint64, selectors map[string]*expression) *world {
+func newWorld(engine func(change func(*Config)) *Engine, seed uint64, m *memory) *world {
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	w := &world{seed: seed, rnd: rnd}
+	w := &world{seed: seed, rnd: rnd, tally: m.tally}
 	w.limits = outbox.Limits{
-		Messages: 8 << rnd.IntN(6), Bytes: []int{0, 1 << 20, 1 << 15}[rnd.IntN(3)],
+		Messages: 16 << rnd.IntN(5), Bytes: []int{0, 1 << 20, 1 << 15}[rnd.IntN(3)],
 		RecoveryMessages: rnd.IntN(100), RecoveryBytes: 1 << 30,
 	}
 	w.engine = engine(modelConfig(w.limits))
-	w.ref = &reference{topics: map[string]*modelTopic{}, handlers: map[string]missing{}, documents: map[string]*node{}, selectors: selectors}
+	w.ref = &reference{topics: map[string]*modelTopic{}, handlers: map[string]missing{}, documents: map[string]*node{}, selectors: m.selectors}
 	for i := range 7 {
 		c := &modelClient{world: w, zlib: rnd.IntN(2) == 0, window: window, principal: []string{"control", "admin", "client", ""}[min(rnd.IntN(6), 3)]}
 		if i < 2 {
@@ -84,7 +85,7 @@ func newWorld(engine func(change func(*Config)) *Engine, seed uint64, selectors 
 
 // open opens a session.
 func (w *world) open(c *modelClient) {
-	c.scopes, c.ends = map[string]selections{}, -1
+	c.scopes, c.ends, c.unseen = map[string]selections{}, -1, false
 	c.conn = &fakeConn{}
 	q := request(c.principal)
 	q.Type, q.ReconnectTimeout = "WJ", c.window
@@ -104,6 +105,9 @@ func (w *world) open(c *modelClient) {
 func (w *world) step(n int) {
 	w.rnd = rand.New(rand.NewPCG(w.seed, uint64(n)+1))
 	c := w.clients[w.rnd.IntN(len(w.clients))]
+	if c.pace == stalled && w.rnd.IntN(4) > 0 { // or its queue would be full of answers
+		c = w.clients[w.rnd.IntN(2)]
+	}
 	w.op = ""
 	switch {
 	case c.session == nil:
@@ -174,6 +178,7 @@ func (w *world) observe(c *modelClient) {
 				w.fail("%v was unsubscribed from %q because of back pressure and had read everything", c, path)
 			}
 			c.end(path, service.BackPressure)
+			w.tally["subscription ended by back pressure"]++
 		}
 	}
 	if n := c.session.client.Subscriptions(); n != len(c.subs) {
@@ -188,6 +193,7 @@ func (w *world) over(c *modelClient) {
 	if reason != c.ends && !full {
 		w.fail("the session of %v ended: %v, not %v (lagging %v)", c, reason, c.ends, c.lagging)
 	}
+	w.tally["session ended: "+reason.String()]++
 	w.engine.finished.Wait()
 	if c.conn != nil && c.session.conn != nil {
 		c.ends = reason
