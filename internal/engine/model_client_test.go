@@ -40,7 +40,7 @@ func (e *expression) matches(path string) bool {
 	return match
 }
 
-// A selections is the list of a scope: the last entry that matches decides (21
+// selections is the list of a scope: the last entry that matches decides (21
 // section 3).
 type selections []entry
 

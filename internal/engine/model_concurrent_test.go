@@ -57,10 +57,16 @@ func TestModelConcurrently(t *testing.T) {
 			}
 		}
 	}
+	testHeap(t)
+}
+
+// testHeap fails if much memory is in use.
+func testHeap(t *testing.T) {
+	t.Helper()
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	if m.HeapAlloc > 256<<20 {
+	if m.HeapAlloc > 128<<20 {
 		t.Errorf("%d MiB are in use at the end", m.HeapAlloc>>20)
 	}
 }
@@ -157,7 +163,7 @@ func (d *driver) reconnect() {
 	}
 }
 
-// call sends a request, whose answer may be an error that others cause.
+// driverCall sends a request, whose answer may be an error that others cause.
 func driverCall[Req, Res any](d *driver, svc *service.Service[Req, Res], req Req, answered func(Res)) {
 	d.next++
 	conversation := d.next
@@ -191,7 +197,7 @@ func (d *driver) send(frame []byte) {
 	}
 }
 
-// drain reads up to about so many bytes. It loses what it takes now and then.
+// drain reads up to about so many bytes.
 func (d *driver) drain(most int) {
 	for {
 		messages, end := d.session.Take(d.conn, nil, most)
@@ -394,7 +400,7 @@ func (d *driver) listen() {
 	}
 }
 
-// rest reads everything, after a reconnection if the session has ended.
+// rest reads everything.
 func (d *driver) rest() {
 	d.drain(everything)
 	if len(d.answers) > 0 {

@@ -128,7 +128,7 @@ func checkedPath(path string) (canonical string, code wire.ErrorCode) {
 	return canonical, ok
 }
 
-// A change is what a request wants of a topic.
+// A modelChange is what a request wants of a topic.
 type modelChange struct {
 	by         *modelClient
 	value      []byte

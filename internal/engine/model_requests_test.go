@@ -11,7 +11,7 @@ import (
 	"advect.dev/internal/wire"
 )
 
-// call sends a request. When it arrives, answer makes the change to the reference
+// modelCall sends a request. When it arrives, answer makes the change to the reference
 // and returns the answer that must come, or an error code. check compares the
 // answers where their bytes need not be equal; it may be nil.
 func modelCall[Req, Res any](c *modelClient, svc *service.Service[Req, Res], req Req, answer func() (Res, wire.ErrorCode), check func(Res) error) {

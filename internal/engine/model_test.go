@@ -68,6 +68,7 @@ func TestModel(t *testing.T) {
 		}
 	}
 	t.Logf("%v", happened)
+	testHeap(t)
 }
 
 // mustHappen is what a run without must not be trusted.
