@@ -268,7 +268,7 @@ func (ref *reference) removeTopic(n *modelTopic) {
 	ref.reportRemoved(n)
 }
 
-// kinds of coverage.
+// How a listener is told of a path (25 section 4).
 const (
 	uncovered = iota
 	descendant
