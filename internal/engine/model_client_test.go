@@ -420,6 +420,10 @@ func (c *modelClient) updated(s *shown) error {
 
 func (c *modelClient) unsubscribed(s *shown, reason service.UnsubscribeReason) error {
 	sub := s.sub
+	if sub.ended && reason == service.BackPressure && sub.policy == "unsubscribe" && (c.lagging || c.world.tight()) {
+		// The operation that ended it ended others before, which was too much.
+		sub.reason, sub.optional = reason, true
+	}
 	switch {
 	case !sub.ended || reason != sub.reason:
 		return fmt.Errorf("unsubscription from %q: %v; in the model ended %v, %v", s.path, reason, sub.ended, sub.reason)

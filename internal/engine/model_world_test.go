@@ -43,7 +43,13 @@ func (w *world) fail(format string, args ...any) {
 const (
 	window    = 10 * time.Second
 	keepAlive = 8 * time.Second
+
+	tightQueue = 1 << 15 // bytes: less than one operation may make for a client
 )
+
+// tight reports whether one operation can be too much even for a client that has
+// read everything.
+func (w *world) tight() bool { return w.limits.Bytes == tightQueue }
 
 func modelConfig(limits outbox.Limits) func(*Config) {
 	return func(c *Config) {
@@ -62,7 +68,7 @@ func newWorld(engine func(change func(*Config)) *Engine, seed uint64, m *memory)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	w := &world{seed: seed, rnd: rnd, tally: m.tally}
 	w.limits = outbox.Limits{
-		Messages: 16 << rnd.IntN(5), Bytes: []int{0, 1 << 20, 1 << 15}[rnd.IntN(3)],
+		Messages: 16 << rnd.IntN(5), Bytes: []int{0, 1 << 20, tightQueue}[rnd.IntN(3)],
 		RecoveryMessages: rnd.IntN(100), RecoveryBytes: 1 << 30,
 	}
 	w.engine = engine(modelConfig(w.limits))
@@ -174,7 +180,7 @@ func (w *world) observe(c *modelClient) {
 	}
 	for path, sub := range c.subs {
 		if sub.policy == "unsubscribe" && !c.session.client.Receives(w.engine.tree.Get(path)) {
-			if !c.lagging && w.limits.Bytes != 1<<15 {
+			if !c.lagging && !w.tight() {
 				w.fail("%v was unsubscribed from %q because of back pressure and had read everything", c, path)
 			}
 			c.end(path, service.BackPressure)
@@ -189,7 +195,7 @@ func (w *world) observe(c *modelClient) {
 // over takes note of a session that has ended.
 func (w *world) over(c *modelClient) {
 	reason := c.session.reason
-	full := reason == MessageQueueLimitReached && (c.lagging || w.limits.Bytes == 1<<15)
+	full := reason == MessageQueueLimitReached && (c.lagging || w.tight())
 	if reason != c.ends && !full {
 		w.fail("the session of %v ended: %v, not %v (lagging %v)", c, reason, c.ends, c.lagging)
 	}
