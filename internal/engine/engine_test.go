@@ -543,6 +543,16 @@ func FuzzReceive(f *testing.F) {
 	f.Add(service.CreateStream.AppendRequest(nil, 3, service.CreateStreamRequest{Path: "a/b", Type: topic.JSON}))
 	f.Add(service.StreamApplyDelta.AppendRequest(nil, 3, service.StreamRequest{ID: stream, Bytes: []byte{0x41, 1}}))
 	f.Add(service.ApplyJSONPatch.AppendRequest(nil, 3, service.PatchRequest{Path: "a/b", Patch: `[{"op":"add","path":"/a","value":[1]}]`}))
+	for _, text := range []string{"all", "$Principal is 'admin'", "A is '1' and not (has B or hasRoles ['CLIENT'])"} {
+		set := service.PropertyChanges{Set: map[string]string{"A": "1", "$Country": "de"}, Remove: []string{"B"}}
+		f.Add(service.SetSessionPropertiesFilter.AppendRequest(nil, 4, service.FilterPropertiesRequest{Filter: text, PropertyChanges: set}))
+		f.Add(service.SessionFetch.AppendRequest(nil, 4, service.SessionQuery{Filter: text, Keys: []string{"*F", "A"}, MaxResultSize: 1 << 20}))
+		f.Add(service.SessionEventRegistration.AppendRequest(nil, 4, service.EventListener{Filter: &text, Keys: []string{"*U"}, Listener: 9}))
+		f.Add(service.ChangeAuthorisationRolesFilter.AppendRequest(nil, 4, service.FilterRolesRequest{Filter: text, RoleChanges: service.RoleChanges{Add: []string{"R"}, Remove: []string{"S"}}}))
+		f.Add(service.FilterSubscribe.AppendRequest(nil, 4, service.FilterSelection{Filter: text, Selection: service.Selection{Selector: "?a//"}}))
+		f.Add(service.CloseClientFilter.AppendRequest(nil, 4, service.Text(text)))
+	}
+	f.Add(service.SessionPropertiesRegistration.AppendRequest(nil, 4, service.PropertiesListener{Keys: []string{"*F"}, Listener: 8}))
 	f.Add(service.StreamAdd.AppendRequest(nil, 3, service.StreamAddRequest{Path: "ts", Specification: series}))
 	f.Add(service.TimeSeriesAppend.AppendRequest(nil, 3, service.AppendRequest{Path: "ts", DataType: "string", Value: value}))
 	f.Add(service.TimeSeriesEdit.AppendRequest(nil, 3, service.EditRequest{Path: "ts", DataType: "string", Value: value}))
@@ -561,6 +571,9 @@ func FuzzReceive(f *testing.F) {
 			t.Errorf("error %v and the session goes on", err)
 		}
 		s.Close(ClosedByClient)
+		if other.Over() { // the frame may have asked for that
+			other, otherConn = connect(t, e, "")
+		}
 		if m := call(t, other, otherConn, service.UserPing.AppendRequest(nil, 1, service.Empty{})); m.Type != wire.TypeResponse {
 			t.Errorf("another session got %v", m.Type)
 		}
