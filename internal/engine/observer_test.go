@@ -252,6 +252,49 @@ func TestEventsBeforeTheSnapshot(t *testing.T) {
 	}
 }
 
+// TestRequestsWaitForListeners has a request that concerns many sessions while
+// listeners have not been told of what happened before.
+func TestRequestsWaitForListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := bareEngine(t, nil)
+		s, conn := connect(t, e, "control")
+		ask(t, s, conn, service.SessionEventRegistration, service.EventListener{Listener: 2})
+		quiet(e)
+		os := e.observers
+		fill := func(n int) {
+			os.mu.Lock()
+			os.queue, os.running = make([]event, n), true // as if the goroutine were busy
+			os.mu.Unlock()
+			os.moved.Broadcast()
+		}
+		fill(maxEvents)
+		done := false
+		change := func() {
+			e.forEach("all", func(*Session) error { return nil })
+			done = true
+		}
+		go change()
+		if synctest.Wait(); done {
+			t.Error("a request adds to a queue that is full")
+		}
+		fill(maxEvents - 1)
+		if synctest.Wait(); !done {
+			t.Error("a request waits for a queue that has room")
+		}
+		done = false
+		fill(maxEvents)
+		go change()
+		synctest.Wait()
+		os.mu.Lock()
+		os.running = false
+		os.mu.Unlock()
+		e.Close()
+		if synctest.Wait(); !done {
+			t.Error("a request waits for an engine that is closed")
+		}
+	})
+}
+
 // TestObserverLosesPermission has a listener end when its session may no longer
 // see others.
 func TestObserverLosesPermission(t *testing.T) {
