@@ -138,21 +138,34 @@ func CustomCredentials(data []byte) Credentials {
 	return Credentials{Kind: wire.CustomCredentials, Data: data}
 }
 
-// errRefused is the cause of an [ErrAccessDenied] of ChangePrincipal.
+// errRefused is the cause of an [ErrAccessDenied] of ReAuthenticate.
 var errRefused = errors.New("the session goes on as it was")
 
 // ChangePrincipal goes on with the session under another principal. When the
 // principal or its credentials are refused the error matches [ErrAccessDenied]
 // and the session goes on as before.
 func (s *Session) ChangePrincipal(ctx context.Context, principal string, credentials Credentials) error {
+	return s.reAuthenticate(ctx, "change principal", principal, credentials, nil)
+}
+
+// ReAuthenticate proves who the session is, under the same principal or another,
+// and proposes session properties, as opening a session does: see
+// [WithSessionProperties]. The user properties that the session had are replaced,
+// and so is when it expires. Errors are those of [Session.ChangePrincipal].
+func (s *Session) ReAuthenticate(ctx context.Context, principal string, credentials Credentials, properties map[string]string) error {
+	return s.reAuthenticate(ctx, "re-authenticate", principal, credentials, properties)
+}
+
+func (s *Session) reAuthenticate(ctx context.Context, what, principal string, credentials Credentials, properties map[string]string) error {
 	changed, err := call(ctx, s, service.ReAuthenticate, service.ReAuthenticateRequest{
 		PrincipalRequest: service.PrincipalRequest{Principal: principal, Credentials: credentials},
+		Properties:       properties,
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("change principal: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	case !bool(changed):
-		return fmt.Errorf("change principal: %w", &CloseReason{CodeAccessDenied, errRefused})
+		return fmt.Errorf("%s: %w", what, &CloseReason{CodeAccessDenied, errRefused})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,7 +3,6 @@ package advect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"advect.dev/internal/service"
@@ -88,16 +87,26 @@ func (s *Session) serveHandler(m *wire.Message) {
 			s.notify(n.Listener, TopicNotification{Path: n.Path, Kind: NotificationKind(n.Kind)})
 		}
 	case service.MissingTopic.ID:
-		req, err := service.MissingTopic.ReadRequest(m.Body)
-		if err != nil {
-			s.refuse(m, wire.CodeInvalidData, err.Error())
-			s.reportError(fmt.Errorf("request of the server ignored: %w", err))
+		req, ok := decodeOnly(s, service.MissingTopic, m)
+		if !ok {
 			return
 		}
 		taken := s.missing(req)
 		if m.Conversation != 0 {
 			s.post(service.MissingTopic.AppendResponse(nil, m.Conversation, service.Bool(taken)))
 		}
+	case service.SessionPropertiesEvent.ID:
+		if events, ok := decode(s, service.SessionPropertiesEvent, m); ok {
+			s.sessionEvents(&events)
+		}
+	case service.FilterResponse.ID:
+		if a, ok := decode(s, service.FilterResponse, m); ok {
+			s.filterAnswered(a)
+		}
+	case service.MessagingToHandler.ID:
+		s.serveRequestHandler(m)
+	case service.Authenticator.ID:
+		s.serveAuthenticator(m)
 	}
 }
 

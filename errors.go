@@ -168,18 +168,30 @@ type ErrorCode = wire.ErrorCode
 var (
 	// ErrCommunication: the server could not carry out the request.
 	ErrCommunication error = serviceError(wire.CodeCommunicationFailure, "communication failure")
+	// ErrSessionClosed: the server has closed the session that asks.
+	ErrSessionClosed error = serviceError(wire.CodeSessionClosed, "session is closed")
 	// ErrRequestTimeout: who was asked did not answer in time.
 	ErrRequestTimeout error = serviceError(wire.CodeRequestTimeout, "request timed out")
 	// ErrPermissionDenied: the principal lacks a permission.
 	ErrPermissionDenied error = serviceError(wire.CodeAccessDenied, "permission denied")
 	// ErrUnsupported: the server has no such service.
 	ErrUnsupported error = serviceError(wire.CodeUnsupported, "unsupported by the server")
+	// ErrCallback: the code that answers a request has failed.
+	ErrCallback error = serviceError(wire.CodeCallbackException, "callback failed")
 	// ErrInvalidData: a value or an argument is not valid.
 	ErrInvalidData error = serviceError(wire.CodeInvalidData, "invalid data")
-	// ErrNoSuchSession: the addressed session does not exist.
+	// ErrNoSuchSession: the addressed session does not exist, or it has closed
+	// before it answered.
 	ErrNoSuchSession error = serviceError(wire.CodeNoSuchSession, "no such session")
 	// ErrIncompatibleDatatype: data of another type is expected.
 	ErrIncompatibleDatatype error = serviceError(wire.CodeIncompatibleDatatype, "incompatible data type")
+	// ErrUnhandled: nobody answers requests at the path.
+	ErrUnhandled error = serviceError(wire.CodeUnhandledMessage, "unhandled request")
+	// ErrRejected: who was asked refuses the request: see [Reject].
+	ErrRejected error = serviceError(wire.CodeRejectedRequest, "request rejected")
+	// ErrHandlerExists: the session has a handler of the kind for the same path
+	// or name.
+	ErrHandlerExists error = serviceError(wire.CodeHandlerConflict, "there is a handler already")
 	// ErrClusterRepartition: the cluster is handing the topic to another server.
 	ErrClusterRepartition error = serviceError(wire.CodeClusterRepartition, "cluster is repartitioning")
 	// ErrClusterRouting: the server of the cluster that has the topic could not
@@ -191,6 +203,8 @@ var (
 	ErrInvalidPath error = serviceError(wire.CodeInvalidPath, "invalid topic path")
 	// ErrNoSuchTopic: there is no topic at the path.
 	ErrNoSuchTopic error = serviceError(wire.CodeNoSuchTopic, "no such topic")
+	// ErrMissingTopic is an [ErrNoSuchTopic] of older servers.
+	ErrMissingTopic error = serviceError(wire.CodeMissingTopic, "missing topic")
 	// ErrTopicExists: there is a topic of another specification at the path.
 	ErrTopicExists error = serviceError(wire.CodeTopicExists, "topic exists")
 	// ErrIncompatibleTopic: there is a topic at the path that something else
@@ -202,6 +216,12 @@ var (
 	ErrUnsatisfiedConstraint error = serviceError(wire.CodeUnsatisfied, "unsatisfied constraint")
 	// ErrUpdateFailed: the update could not be applied.
 	ErrUpdateFailed error = serviceError(wire.CodeUpdateFailed, "update failed")
+	// ErrDeltaWithoutValue: a delta was sent for a topic without a value.
+	ErrDeltaWithoutValue error = serviceError(wire.CodeDeltaWithoutValue, "delta without a value")
+	// ErrRemoteServerExists: there is another remote server of the name.
+	ErrRemoteServerExists error = serviceError(wire.CodeRemoteServerExists, "remote server exists")
+	// ErrInvalidBranchMapping: a branch mapping of a session tree is not valid.
+	ErrInvalidBranchMapping error = serviceError(wire.CodeInvalidMapping, "invalid branch mapping")
 )
 
 func serviceError(code ErrorCode, text string) *ServiceError {

@@ -102,7 +102,10 @@ func (s *Session) serveRequest(l *link, m *wire.Message) {
 		if req, ok := decode(s, service.UnsubscriptionNotification, m); ok {
 			s.sink.unsubscribed(req)
 		}
-	case service.TopicEvent.ID, service.DescendantEvent.ID, service.MissingTopic.ID:
+	case service.MessagingSend.ID:
+		s.serveStream(m)
+	case service.TopicEvent.ID, service.DescendantEvent.ID, service.MissingTopic.ID, service.SessionPropertiesEvent.ID,
+		service.MessagingToHandler.ID, service.FilterResponse.ID, service.Authenticator.ID:
 		s.serveHandler(m)
 	default:
 		s.refuse(m, wire.CodeCommunicationFailure, fmt.Sprintf("Unknown client service: %d", m.Service))
@@ -111,14 +114,20 @@ func (s *Session) serveRequest(l *link, m *wire.Message) {
 
 // decode reads a request with an empty response and answers it.
 func decode[Req any](s *Session, svc *service.Service[Req, service.Empty], m *wire.Message) (req Req, ok bool) {
+	if req, ok = decodeOnly(s, svc, m); ok {
+		s.respond(m)
+	}
+	return req, ok
+}
+
+// decodeOnly reads a request, and answers it only if it cannot be read.
+func decodeOnly[Req, Res any](s *Session, svc *service.Service[Req, Res], m *wire.Message) (req Req, ok bool) {
 	req, err := svc.ReadRequest(m.Body)
 	if err != nil {
 		s.refuse(m, wire.CodeInvalidData, err.Error())
 		s.reportError(fmt.Errorf("request of the server ignored: %w", err))
-		return req, false
 	}
-	s.respond(m)
-	return req, true
+	return req, err == nil
 }
 
 // respond sends an empty response, unless the request is one-way.

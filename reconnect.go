@@ -25,6 +25,7 @@ func (s *Session) run(l *link) {
 		}
 	}
 	s.endConversations(s.Err())
+	s.endRequestStreams(s.Err())
 	s.sink.closed(s.Err())
 }
 
@@ -156,6 +157,7 @@ func (s *Session) restart(res wire.ConnectResponse) {
 	s.out.reset()
 	s.maxMessage = acceptable(res)
 	s.failPending(ErrMessageLoss)
+	s.era, s.endEra = context.WithCancelCause(s.ctx)
 	s.locks.lost()
 	s.mu.Unlock()
 	s.opt.log.Warn("session reconnected with message loss", "session", s.id)

@@ -53,7 +53,10 @@ type Session struct {
 	out        outbound
 	pending    map[int64]chan<- answer // calls under way, by conversation
 	handlers   map[int64]conversation  // what the server may call, by conversation
+	streams    map[string]*requestStream
 	locks      sessionLocks
+	era        context.Context // ends when messages are lost, and with the session
+	endEra     context.CancelCauseFunc
 }
 
 // A topicSink takes what the server says about topics. Its methods are called
@@ -80,6 +83,7 @@ func newSession(opt *options) *Session {
 		out:      newOutbound(opt.recoveryBuffer),
 		pending:  make(map[int64]chan<- answer),
 		handlers: make(map[int64]conversation),
+		streams:  make(map[string]*requestStream),
 		locks:    newSessionLocks(),
 	}
 	if opt.principal != nil {
@@ -92,6 +96,7 @@ func newSession(opt *options) *Session {
 		s.onError.add(l)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.era, s.endEra = context.WithCancelCause(s.ctx)
 	s.topics = newTopics(s)
 	s.sink = s.topics
 	return s
@@ -236,8 +241,9 @@ func (s *Session) reportError(err error) {
 // maxMessageSize returns the largest message, in bytes, that the server may send.
 func (s *Session) maxMessageSize() int { return s.opt.target.MaxMessageSize }
 
-// failPending ends all calls under way.
+// failPending ends all calls under way, in either direction.
 func (s *Session) failPending(err error) {
+	s.endEra(err)
 	for _, c := range s.pending {
 		c <- answer{err: err}
 	}

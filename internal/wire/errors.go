@@ -25,6 +25,8 @@ const (
 	CodeInvalidPath          ErrorCode = 202
 	CodeIncompatibleUpdate   ErrorCode = 500
 	CodeUpdateFailed         ErrorCode = 501
+	CodeMissingTopic         ErrorCode = 503
+	CodeDeltaWithoutValue    ErrorCode = 505
 	CodeNoSuchTopic          ErrorCode = 9000
 	CodeNotATimeSeries       ErrorCode = 9001
 	CodeNoSuchEvent          ErrorCode = 9002
@@ -39,6 +41,8 @@ const (
 	CodeInvalidUpdateStream  ErrorCode = 9013
 	CodeInvalidPatch         ErrorCode = 9014
 	CodePatchFailed          ErrorCode = 9015
+	CodeRemoteServerExists   ErrorCode = 9016
+	CodeInvalidMapping       ErrorCode = 9017
 )
 
 // A ServiceError answers a request that failed. Applications see Description
