@@ -134,3 +134,26 @@ func TestContextEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestServiceErrors: every code of the documents has a sentinel, which no other code
+// matches.
+func TestServiceErrors(t *testing.T) {
+	sentinels := map[ErrorCode]error{
+		100: ErrCommunication, 101: ErrSessionClosed, 102: ErrRequestTimeout, 103: ErrPermissionDenied, 104: ErrUnsupported,
+		105: ErrCallback, 106: ErrInvalidData, 107: ErrNoSuchSession, 108: ErrIncompatibleDatatype, 109: ErrUnhandled,
+		110: ErrClusterRepartition, 111: ErrIncompatibleState, 112: ErrClusterRouting, 200: ErrHandlerConflict,
+		201: ErrHandlerExists, 202: ErrInvalidPath, 500: ErrIncompatibleUpdate, 501: ErrUpdateFailed, 503: ErrMissingTopic,
+		505: ErrDeltaWithoutValue, 9000: ErrNoSuchTopic, 9001: ErrNotTimeSeries, 9002: ErrNoSuchEvent, 9003: ErrRejected,
+		9004: ErrTopicExists, 9005: ErrInvalidTopicPath, 9006: ErrInvalidSpecification, 9007: ErrTopicLimit,
+		9010: ErrIncompatibleTopic, 9011: ErrTopicAddFailed, 9012: ErrUnsatisfiedConstraint, 9013: ErrInvalidUpdateStream,
+		9014: ErrInvalidPatch, 9015: ErrPatchFailed, 9016: ErrRemoteServerExists, 9017: ErrInvalidBranchMapping,
+	}
+	for code := range sentinels {
+		err := fmt.Errorf("call: %w", &ServiceError{Code: code, Description: "text"})
+		for other, sentinel := range sentinels {
+			if errors.Is(err, sentinel) != (code == other) {
+				t.Errorf("%d matches the sentinel of %d: %t", code, other, code != other)
+			}
+		}
+	}
+}

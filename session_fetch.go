@@ -121,9 +121,11 @@ func (q *SessionQuery) result(response *service.SessionQueryResult) (SessionResu
 	result := SessionResult{Sessions: make([]FetchedSession, len(response.Sessions)), Total: int(response.Total)}
 	for i, r := range response.Sessions {
 		f := &result.Sessions[i]
-		var err error
-		if f.SessionID, err = ParseSessionID(r.Properties[sessionIDProperty]); err != nil {
-			return SessionResult{}, fmt.Errorf("result %d: %w", i, err)
+		if id, ok := r.Properties[sessionIDProperty]; ok {
+			var err error
+			if f.SessionID, err = ParseSessionID(id); err != nil {
+				return SessionResult{}, err
+			}
 		}
 		if f.Properties = maps.Clone(r.Properties); !q.wants(sessionIDProperty) {
 			delete(f.Properties, sessionIDProperty)
@@ -132,7 +134,7 @@ func (q *SessionQuery) result(response *service.SessionQueryResult) (SessionResu
 			continue
 		}
 		f.Started = time.UnixMilli(*r.StartTime)
-		if q.wants(startTimeProperty) {
+		if q.wants(startTimeProperty) && f.Properties != nil {
 			f.Properties[startTimeProperty] = strconv.FormatInt(*r.StartTime, 10)
 		}
 	}
