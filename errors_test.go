@@ -135,9 +135,9 @@ func TestContextEnd(t *testing.T) {
 	}
 }
 
-// TestServiceErrors: every code of the documents has a sentinel, which no other code
+// TestServiceErrorSentinels: every code of the documents has a sentinel, which no other code
 // matches.
-func TestServiceErrors(t *testing.T) {
+func TestServiceErrorSentinels(t *testing.T) {
 	sentinels := map[ErrorCode]error{
 		100: ErrCommunication, 101: ErrSessionClosed, 102: ErrRequestTimeout, 103: ErrPermissionDenied, 104: ErrUnsupported,
 		105: ErrCallback, 106: ErrInvalidData, 107: ErrNoSuchSession, 108: ErrIncompatibleDatatype, 109: ErrUnhandled,
