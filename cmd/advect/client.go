@@ -117,7 +117,7 @@ func (c *connection) adviseClient(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, advect.ErrInvalidSelector):
+	case errors.Is(err, advect.ErrInvalidSelector), errors.Is(err, advect.ErrInvalidFilter):
 		return &usageError{err}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		try = "start a server with `advect serve`, or name another with --url"

@@ -167,6 +167,80 @@ With --json each line has time, event (subscribe, value or unsubscribe), path, t
 is base64. Colours are used on a terminal only, and not if NO_COLOR is set.
 `
 
+const sessionsHelp = `
+Prints id, start and principal of each session that the filter selects, oldest first; all of them without one:
+
+    advect sessions --principal admin
+    advect sessions "\$Principal is 'bob' and not (tier eq 'free')" -p 'tier,$ClientIP'
+    advect sessions --watch --json
+
+With --watch it goes on with what happens: opened, updated, disconnected, reconnected, closed. The others take the id of
+a session or a filter, and print how many sessions they have changed:
+
+    advect sessions close 5f1c0c2b9a3e7d10-0000000000000003
+    advect sessions close "\$Principal is 'bob'"
+    advect sessions set "\$Country in ['GB','US']" tier=gold --remove trial
+    advect sessions roles 5f1c0c2b9a3e7d10-0000000000000003 --add TRADER --remove CLIENT
+
+A filter compares session properties: is, eq, ne, matches, in ['a','b'], has KEY, hasRoles ['a'], and, or, not, ( ), all.
+Keys that start with $ are set by the server. Quote it, since the shell reads $ and ' too.
+`
+
+const requestHelp = `
+Sends a request and prints the answer. One to a path is answered by a session that has registered a handler there; one to
+a session, or to all that a filter selects, by those sessions themselves:
+
+    advect request orders/status '{"id":7}'
+    advect request screen/message hello --session 5f1c0c2b9a3e7d10-0000000000000003 --principal control
+    advect request screen/message hello --filter "\$Principal is 'kiosk'" --principal control
+
+The type of the value is found as by set. With --filter each answer is a line with the id of its session; sessions that
+do not answer are named on standard error, and the exit code is then 1.
+`
+
+const respondHelp = `
+Answers requests to a path, or below it, and prints each: time, path, session and principal of the sender, request. Without an
+answer each request is its own answer:
+
+    advect respond echo --principal control
+    advect respond orders/status '{"state":"open"}' --principal control
+    advect respond screen/message ok --direct
+
+With --direct it answers those that are sent to its session instead, whose id it prints to standard error when it is ready:
+
+    advect: responding path=screen/message session=5f1c0c2b9a3e7d10-0000000000000003
+
+Ctrl-C ends it with exit code 0.
+`
+
+const securityHelp = `
+The server has a store of principals, with their passwords and roles, and a store of roles, with their permissions:
+
+    advect security show --principal admin
+    advect security show roles > roles.txt
+    advect security apply roles roles.txt --principal admin
+    echo "assign roles 'bob' ['CLIENT' 'TRADER']" | advect security apply principals - --principal admin
+    advect security permissions orders/eu --principal bob
+
+A script is applied as a whole, or not at all; each mistake is then shown as FILE:LINE:COLUMN, with exit code 1. What show
+prints of roles is a script. Permissions are those of the session that the command opens.
+`
+
+const metricsHelp = `
+Prints name, value and type of each sample:
+
+    advect metrics --principal admin
+    advect metrics diffusion_sessions --principal admin
+    advect metrics --pattern '.*bytes.*' --json --principal admin | jq -r .value
+`
+
+const logsHelp = `
+Prints the log of the server, as far as the server keeps it:
+
+    advect logs --principal admin
+    advect logs --from 1000 --count 50 --principal admin
+`
+
 const inspectHelp = `
 A proxy between any client and any compatible server, over WebSocket and HTTP polling. It shows each message decoded:
 handshakes, services with their fields, values with deltas applied, sequence numbers. Passwords are never shown. The

@@ -20,23 +20,29 @@ const (
 
 // cli is the command tree.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Ping    pingCmd    `cmd:"" help:"Measure round trips to a server."`
-	Topics  topicsCmd  `cmd:"" help:"List topics."`
-	Tree    treeCmd    `cmd:"" help:"Show one level of the tree of topics."`
-	Fetch   fetchCmd   `cmd:"" help:"Show the current values of topics."`
-	Set     setCmd     `cmd:"" help:"Set the value of a topic."`
-	Patch   patchCmd   `cmd:"" help:"Change parts of the value of a JSON topic."`
-	Append  appendCmd  `cmd:"" help:"Add an event to a time series, or edit one."`
-	Range   rangeCmd   `cmd:"" help:"Show events of a time series."`
-	Sub     subCmd     `cmd:"" help:"Subscribe to topics and show every change."`
-	Watch   watchCmd   `cmd:"" help:"Show which topics come and go."`
-	Export  exportCmd  `cmd:"" help:"Write topics with their values as JSON lines."`
-	Import  importCmd  `cmd:"" help:"Add the topics of JSON lines and set their values."`
-	Inspect inspectCmd `cmd:"" help:"Show what a client and a server say to each other."`
-	Passwd  passwdCmd  `cmd:"" help:"Change the password of a principal."`
-	Config  configCmd  `cmd:"" help:"Show the settings of the server."`
-	Version versionCmd `cmd:"" help:"Show the version of this binary and of the protocol."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Ping     pingCmd     `cmd:"" help:"Measure round trips to a server."`
+	Topics   topicsCmd   `cmd:"" help:"List topics."`
+	Tree     treeCmd     `cmd:"" help:"Show one level of the tree of topics."`
+	Fetch    fetchCmd    `cmd:"" help:"Show the current values of topics."`
+	Set      setCmd      `cmd:"" help:"Set the value of a topic."`
+	Patch    patchCmd    `cmd:"" help:"Change parts of the value of a JSON topic."`
+	Append   appendCmd   `cmd:"" help:"Add an event to a time series, or edit one."`
+	Range    rangeCmd    `cmd:"" help:"Show events of a time series."`
+	Sub      subCmd      `cmd:"" help:"Subscribe to topics and show every change."`
+	Watch    watchCmd    `cmd:"" help:"Show which topics come and go."`
+	Request  requestCmd  `cmd:"" help:"Send a request to a path or to sessions and show the answer."`
+	Respond  respondCmd  `cmd:"" help:"Answer requests, and show them."`
+	Sessions sessionsCmd `cmd:"" help:"List, watch and control sessions."`
+	Security securityCmd `cmd:"" help:"Show and change principals, roles and permissions."`
+	Metrics  metricsCmd  `cmd:"" help:"Show the metrics of the server."`
+	Logs     logsCmd     `cmd:"" help:"Show the log of the server."`
+	Export   exportCmd   `cmd:"" help:"Write topics with their values as JSON lines."`
+	Import   importCmd   `cmd:"" help:"Add the topics of JSON lines and set their values."`
+	Inspect  inspectCmd  `cmd:"" help:"Show what a client and a server say to each other."`
+	Passwd   passwdCmd   `cmd:"" help:"Change the password of a principal."`
+	Config   configCmd   `cmd:"" help:"Show the settings of the server."`
+	Version  versionCmd  `cmd:"" help:"Show the version of this binary and of the protocol."`
 }
 
 // streams are the standard streams of a command.
