@@ -14,9 +14,11 @@ import { authenticators } from './authenticators.mjs';
 import { backlog } from './backlog.mjs';
 import { connecting } from './connecting.mjs';
 import { constraints } from './constraints.mjs';
+import { control } from './control.mjs';
 import { fetch } from './fetch.mjs';
 import { founding } from './founding.mjs';
 import { handshake } from './handshake.mjs';
+import { listeners } from './listeners.mjs';
 import { locks } from './locks.mjs';
 import { messages } from './messages.mjs';
 import { metrics } from './metrics.mjs';
@@ -28,6 +30,7 @@ import { permissions } from './permissions.mjs';
 import { properties } from './properties.mjs';
 import { rangequeries } from './rangequeries.mjs';
 import { removal } from './removal.mjs';
+import { selections } from './selections.mjs';
 import { services } from './services.mjs';
 import { sessions } from './sessions.mjs';
 import { stores } from './stores.mjs';
@@ -45,7 +48,7 @@ export const scenarios = [
   ...values, ...valuestreams, ...subscription,
   ...updates, ...constraints, ...updatestreams, ...patch,
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
-  ...messages, ...addressed,
+  ...messages, ...addressed, ...control, ...selections, ...listeners,
   ...stores, ...authenticators, ...permissions,
   ...locks, ...metrics, ...services, ...older,
 ];
