@@ -280,7 +280,7 @@ func about(err error, what, name string) error {
 type LogEntries struct {
 	First     int64  // index of the first entry here; the oldest that is kept may be a later one than was asked for
 	Count     int64  // number of entries here
-	Available int64  // number of entries that the server keeps at most
+	Available int64  // index after that of the last entry
 	FirstLine int64  // number of the line on which the first entry begins
 	Text      string // the entries, each with its line feed
 	File      int64  // id of the file; another one means that the log has begun anew

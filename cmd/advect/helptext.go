@@ -230,14 +230,14 @@ const metricsHelp = `
 Prints name, value and type of each sample:
 
     advect metrics --principal admin
-    advect metrics diffusion_sessions --principal admin
+    advect metrics diffusion_sessions_open advect_received_messages_total --principal admin
     advect metrics --pattern '.*bytes.*' --json --principal admin | jq -r .value
 `
 
 const logsHelp = `
 Prints the log of the server, as far as the server keeps it:
 
-    advect logs --principal admin
+    advect logs --last 20 --principal admin
     advect logs --from 1000 --count 50 --principal admin
 `
 

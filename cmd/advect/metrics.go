@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,7 +28,7 @@ func (*metricsCmd) Help() string { return metricsHelp }
 // Run shows metrics.
 func (c *metricsCmd) Run(std *streams) error {
 	if len(c.Names) > 0 && c.Pattern != "" {
-		return &usageError{fmt.Errorf("names and --pattern do not go together")}
+		return &usageError{errors.New("names and --pattern do not go together")}
 	}
 	return c.Server.with(std, func(ctx context.Context, session *advect.Session) error {
 		ctx, cancel := c.Server.request(ctx)
@@ -101,7 +102,8 @@ func number(f float64) string {
 }
 
 type logsCmd struct {
-	From   int64      `placeholder:"N" help:"Number of the first entry; they count from 0."`
+	From   int64      `xor:"begin" placeholder:"N" help:"Number of the first entry; they count from 0."`
+	Last   int64      `xor:"begin" placeholder:"N" help:"Only the last N entries."`
 	Count  int64      `placeholder:"N" help:"End after N entries; 0 shows all that there are."`
 	Server connection `embed:""`
 }
@@ -113,11 +115,19 @@ const logPage = 1000
 
 // Run prints the log of the server.
 func (c *logsCmd) Run(std *streams) error {
-	if c.From < 0 || c.Count < 0 {
-		return &usageError{fmt.Errorf("--from and --count cannot be negative")}
+	if min(c.From, c.Last, c.Count) < 0 {
+		return &usageError{errors.New("numbers of entries cannot be negative")}
 	}
 	return c.Server.with(std, func(ctx context.Context, session *advect.Session) error {
-		for next, left := c.From, c.Count; ; {
+		next := c.From
+		if c.Last > 0 {
+			end, err := c.fetch(ctx, session, 0, 1)
+			if err != nil {
+				return err
+			}
+			next = max(0, end.Available-c.Last)
+		}
+		for left := c.Count; ; {
 			page := int64(logPage)
 			if c.Count > 0 {
 				page = min(page, left)
@@ -129,7 +139,7 @@ func (c *logsCmd) Run(std *streams) error {
 			if _, err := io.WriteString(std.out, entries.Text); err != nil {
 				return err
 			}
-			next, left = max(next, entries.First)+entries.Count, left-entries.Count
+			next, left = entries.First+entries.Count, left-entries.Count
 			if entries.Count == 0 || c.Count > 0 && left <= 0 {
 				return nil
 			}
