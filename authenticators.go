@@ -88,6 +88,12 @@ type authenticator struct {
 
 func (a *authenticator) closed(err error) { a.end(err) }
 
+// same reports whether a handler is an authenticator of the same name.
+func (a *authenticator) same(other conversation) bool {
+	o, ok := other.(*authenticator)
+	return ok && o.parameters.Name == a.parameters.Name
+}
+
 // AddAuthenticator adds an authenticator under a name that the server is configured
 // with, such as [BeforeSystemAuthenticator]. If several sessions have one of the
 // name, the server asks one of them. While none has, the name is passed over. The
@@ -111,7 +117,9 @@ func (s *Security) AddAuthenticator(ctx context.Context, name string, a Authenti
 		})
 	}
 	if err != nil {
-		s.session.discard(h.id)
+		s.session.abandon(ctx, h.id, h.same, func(conversation int64) []byte {
+			return service.AuthenticatorDeregistration.AppendRequest(nil, conversation, h.parameters)
+		})
 		return nil, fmt.Errorf("add authenticator %s: %w", name, err)
 	}
 	return &AuthenticatorHandle{h}, nil

@@ -41,6 +41,24 @@ func (s *Session) discard(id int64) bool {
 	return ok
 }
 
+// abandon discards a handler whose registration has failed. If that was because
+// ctx is done the server may have it nevertheless, and is told to forget it, but
+// not if the session has another that the same message would end.
+func (s *Session) abandon(ctx context.Context, id int64, same func(conversation) bool, deregister func(conversation int64) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.handlers, id)
+	if ctx.Err() == nil || s.state.IsClosed() {
+		return
+	}
+	for _, h := range s.handlers {
+		if same(h) {
+			return
+		}
+	}
+	s.tell(deregister(s.conversations.Add(1))) // nobody waits for the answer
+}
+
 // handler returns the handler of a conversation as an H, if it is one.
 func handler[H conversation](s *Session, id int64) (h H, ok bool) {
 	s.mu.Lock()

@@ -120,6 +120,12 @@ type requestHandler struct {
 
 func (h *requestHandler) closed(err error) { h.end(err) }
 
+// same reports whether a handler is one for the same path.
+func (h *requestHandler) same(other conversation) bool {
+	o, ok := other.(*requestHandler)
+	return ok && o.parameters.Path == h.parameters.Path
+}
+
 // A serveFunc returns the answer to a request: a response to MessagingToHandler,
 // or to MessagingSend, whose responses are the same.
 type serveFunc func(ctx context.Context, m *service.HandlerMessage) (service.Payload, error)
@@ -159,7 +165,9 @@ func AddRequestHandler[Q, R datatype.Value](ctx context.Context, m *Messaging, p
 		})
 	}
 	if err != nil {
-		m.session.discard(h.id)
+		m.session.abandon(ctx, h.id, h.same, func(conversation int64) []byte {
+			return service.RequestHandlerDeregistration.AppendRequest(nil, conversation, h.parameters)
+		})
 		return nil, fmt.Errorf("add request handler for %s: %w", path, err)
 	}
 	return &RequestHandle{h.responder, h.remove}, nil

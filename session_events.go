@@ -166,7 +166,9 @@ func (c *Clients) listen(ctx context.Context, q *SessionEventQuery, buffer int) 
 		err = filterError(problems)
 	}
 	if err != nil {
-		c.session.discard(l.id)
+		c.session.abandon(ctx, l.id, func(conversation) bool { return false }, func(conversation int64) []byte {
+			return service.SessionEventDeregistration.AppendRequest(nil, conversation, service.Conversation(l.id))
+		})
 		return nil, err
 	}
 	return l, nil
