@@ -420,9 +420,10 @@ func (c *modelClient) updated(s *shown) error {
 
 func (c *modelClient) unsubscribed(s *shown, reason service.UnsubscribeReason) error {
 	sub := s.sub
-	if sub.ended && reason == service.BackPressure && sub.policy == "unsubscribe" && (c.lagging || c.world.tight()) {
+	over := c.session != nil && c.session.Over() // and its last answer may have been too much
+	if (sub.ended || over) && reason == service.BackPressure && sub.policy == "unsubscribe" && (c.lagging || c.world.tight()) {
 		// The operation that ended it ended others before, which was too much.
-		sub.reason, sub.optional = reason, true
+		sub.ended, sub.reason, sub.optional = true, reason, true
 	}
 	switch {
 	case !sub.ended || reason != sub.reason:
