@@ -22,6 +22,15 @@
 // [QueryRange]; to streams and fetches they are topics of the type of their
 // events. [Topics.AddMissingTopicHandler] adds topics when somebody wants them.
 //
+// # Other sessions
+//
+// [SendRequest] asks whoever answers at a path, by [AddRequestHandler];
+// [SendRequestToSession] and [SendRequestToFilter] ask sessions themselves, which
+// answer by [AddRequestStream]. [Session.Clients] lists other sessions, changes and
+// closes them, and [SessionEvents] tells what happens to them. [Session.Security] is
+// about principals, roles and permissions, and lets a program decide who may
+// connect; [Session.Metrics] and [Session.FetchLog] show how the server is.
+//
 // # The life of a session
 //
 // A session is CONNECTED_ACTIVE once it is open. When its connection is lost it
@@ -30,9 +39,9 @@
 // allows. If both sides still hold what the other missed, nothing is lost and
 // calls under way complete; else calls under way fail with [ErrMessageLoss] and
 // every subscribed topic is delivered afresh. Registrations with the session,
-// such as state listeners and value streams, stay in place either way; those
-// with the server, which are topic listeners and missing topic handlers, are
-// closed by a loss. A session that is closed stays closed: [Session.Err] then
+// such as state listeners, value streams and request streams, stay in place either way; those
+// with the server, which are topic and session listeners, missing topic and
+// request handlers and authenticators, are closed by a loss. A session that is closed stays closed: [Session.Err] then
 // says why, as a [*CloseReason].
 //
 // [State] lists the states; [Session.OnStateChange] and [WithStateListener]
@@ -53,5 +62,6 @@
 // session outlives the context that it was opened with. State and error
 // listeners are called on one goroutine for each session, one at a time, in the
 // order of what they report, and with no lock held: a listener may use the
-// session, but one that blocks holds up those after it.
+// session, but one that blocks holds up those after it. Functions that answer
+// requests run on a goroutine for each request, several at a time.
 package advect

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"advect.dev"
 	"advect.dev/advecttest"
@@ -230,4 +232,62 @@ func TestStoresOnServer(t *testing.T) {
 	wantIs(t, "remove nobody", security.UpdatePrincipalStore(ctx, "remove principal 'nobody'"), advect.ErrInvalidScript)
 	_, err = client.Security().RoleStore(ctx)
 	wantIs(t, "without permission", err, advect.ErrPermissionDenied)
+}
+
+// TestRequestsOverCutConnections: while the connection of the session that answers
+// is cut again and again, every request is handled once and has its own answer.
+func TestRequestsOverCutConnections(t *testing.T) {
+	ctx, direct := soon(t), advecttest.Server(t).URL()
+	sender := open(t, direct, "control")
+	through, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cutter := newCutter(t, through.Host, 500, 5_000)
+	through.Host = cutter.Addr().String()
+	handler, err := advect.Open(ctx, through.String(), advect.WithPrincipal("control"), advect.WithPassword("password"),
+		advect.WithReconnectStrategy(advect.FixedDelay(time.Millisecond)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handler.Close()
+	const senders, requests = 8, 50
+	var mu sync.Mutex
+	handled := make(map[datatype.Int64]int)
+	answer := func(_ context.Context, r advect.Request[datatype.Int64]) (datatype.Int64, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		handled[r.Value]++
+		return -r.Value, nil
+	}
+	for {
+		if _, err = advect.AddRequestHandler(ctx, handler.Messaging(), "negate", answer); !errors.Is(err, advect.ErrNotConnected) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range senders {
+		all.Go(func() {
+			for j := range requests {
+				n := datatype.Int64(i*requests + j + 1)
+				got, err := advect.SendRequest[datatype.Int64](ctx, sender.Messaging(), "negate", n)
+				if err != nil || got != -n {
+					t.Errorf("answer to %d: %d, %v", n, got, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d cuts", len(cutter.cuts))
+	if len(cutter.cuts) < 5 {
+		t.Error("too few cuts")
+	}
+	for n := range datatype.Int64(senders * requests) {
+		if handled[n+1] != 1 {
+			t.Errorf("%d was handled %d times", n+1, handled[n+1])
+		}
+	}
 }
