@@ -29,9 +29,12 @@ type rota struct {
 	turns   *atomic.Uint32
 }
 
-func (d *delegates) add(one *delegate) {
+// add enters a delegate and calls answer, which tells its session so. Nobody finds it
+// before the answer is sent, and whoever asks after that does.
+func (d *delegates) add(one *delegate, answer func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	answer()
 	if d.bySubject == nil {
 		d.bySubject = make(map[string]*rota)
 	}

@@ -23,8 +23,7 @@ func (s *Session) registerAuthenticator(r service.NameRegistration, answer func(
 	}
 	d := &delegate{session: s, conversation: r.Handler, group: r.Group, subject: r.Name}
 	s.registrations.authenticators[r.Name] = d
-	answer(service.Empty{})
-	s.engine.authenticators.add(d)
+	s.engine.authenticators.add(d, func() { answer(service.Empty{}) })
 	return nil
 }
 

@@ -207,8 +207,7 @@ func (s *Session) registerRequestHandler(r service.RequestHandler, answer func(s
 	}
 	d := &delegate{session: s, conversation: r.Handler, group: r.Group, subject: path, keys: keys}
 	s.registrations.requestHandlers[path] = d
-	answer(service.Empty{})
-	s.engine.requestHandlers.add(d)
+	s.engine.requestHandlers.add(d, func() { answer(service.Empty{}) })
 	return nil
 }
 
