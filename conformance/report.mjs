@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { REPOSITORY, RESULTS, sdkVersion } from './harness/setup.mjs';
 import { scenarios, transportsIn } from './scenarios/index.mjs';
-import { TOPIC_SERVICES } from './topic-services.mjs';
+import { SERVICES } from './services.mjs';
 
 const DOCUMENT = path.join(REPOSITORY, 'docs/compatibility.md');
 
@@ -45,7 +45,8 @@ function table(results, group, columns, extra) {
   ];
 }
 
-// Each topic service, and the scenarios that prove it. One that failed anywhere is marked.
+// Each service, and the scenarios that prove it, or show that the server lacks it. One that failed
+// anywhere is marked.
 function serviceTable(results) {
   const mark = ({ id }) => {
     const runs = results.filter((result) => result.id === id && result.sdk !== 'go');
@@ -53,16 +54,24 @@ function serviceTable(results) {
     if (runs.some(({ status }) => status === 'pass')) return `\`${id}\``;
     return `\`${id}\` (${runs.length > 0 ? 'skipped' : 'not run'})`;
   };
-  const proofs = (id) => scenarios.filter(({ services }) => services?.includes(id)).map(mark).join(', ');
+  const marks = (of, id) => scenarios.filter((scenario) => scenario[of]?.includes(id)).map(mark).join(', ');
+  const tests = (id) => {
+    const lacking = marks('lacks', id);
+    return marks('services', id) || (lacking ? `not there, error 104: ${lacking}` : 'no test');
+  };
   return [
-    '## Topic services',
+    '## Services',
     '',
-    'Every service of the topic features, with the call of the JavaScript SDK behind it and the tests that it answers and refuses as specified.',
+    'The services that the JavaScript SDK calls or serves, with the call or callback behind each and the tests that it answers and refuses as specified. A service that is not there is refused with error 104, and the session goes on.',
     '',
-    '| id | service | call | tests |',
-    '|---|---|---|---|',
-    ...TOPIC_SERVICES.map(({ id, name, call }) => `| ${id} | ${name} | ${call} | ${proofs(id) || 'not there'} |`),
-    '',
+    ...SERVICES.flatMap(({ feature, services }) => [
+      `### ${feature}`,
+      '',
+      '| id | service | call | tests |',
+      '|---|---|---|---|',
+      ...services.map(({ id, name, call }) => `| ${id} | ${name} | ${call} | ${tests(id)} |`),
+      '',
+    ]),
   ];
 }
 

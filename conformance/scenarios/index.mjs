@@ -2,7 +2,8 @@
 //   id          stable name; the first part points to what it checks
 //   group       heading in the report
 //   title       what holds when it passes
-//   services    the services that it proves (20 section 1); the report has a table of those of topics
+//   services    the services that it proves (20 section 1); the report has a table of them
+//   lacks       the services that it shows the server to lack
 //   transports  'ws', 'polling' or both. Under Node the official SDK has no XHR: polling runs in Chromium
 //   runtimes    default: Node for 'ws' and Chromium for both
 //   run(t)      throws when it does not hold; t is a Context (harness/context.mjs)
@@ -10,6 +11,7 @@
 // and runs unchanged in Node and in the browser.
 
 import { addressed } from './addressed.mjs';
+import { administration } from './administration.mjs';
 import { authenticators } from './authenticators.mjs';
 import { backlog } from './backlog.mjs';
 import { connecting } from './connecting.mjs';
@@ -50,7 +52,7 @@ export const scenarios = [
   ...fetch, ...timeseries, ...rangequeries, ...notifications, ...missing,
   ...messages, ...addressed, ...control, ...selections, ...listeners,
   ...stores, ...authenticators, ...permissions,
-  ...locks, ...metrics, ...services, ...older,
+  ...locks, ...metrics, ...administration, ...services, ...older,
 ];
 
 // The runs of a scenario in a runtime: its transports there.

@@ -28,6 +28,7 @@ export const sessions = [
     id: '11.1-connect-ping-close',
     group: GROUP,
     title: 'connect, ping both ways, close',
+    services: [55, 56],
     transports: BOTH,
     async run(t) {
       const server = await t.host.serve({ args: ['--ping-period', '2s'] });
