@@ -219,7 +219,7 @@ export const addressed = [
     group: TO_FILTER,
     title: 'whoever rejects, has no stream, closes, or cannot read the request is reported with the reason, once',
     services: [102, 103],
-    transports: BOTH,
+    transports: ONE,
     async run(t) {
       const control = await t.control();
       const [answers, rejects, lacks, closes, misreads] = await Promise.all(Array.from({ length: 5 }, () => t.connect()));

@@ -6,6 +6,8 @@ const BOTH = ['ws', 'polling'];
 const ONE = ['ws'];
 
 const ACCESS_DENIED = 103;
+const NO_SUCH_SESSION = 107;
+const UNHANDLED = 109;
 
 const CLIENT = ['READ_TOPIC', 'SELECT_TOPIC', 'SEND_TO_MESSAGE_HANDLER'];
 const TOPICS = ['ACQUIRE_LOCK', 'EDIT_TIME_SERIES_EVENTS', 'EXPOSE_BRANCH', 'MODIFY_TOPIC', 'UPDATE_TOPIC'];
@@ -37,6 +39,60 @@ async function permissionsAre(t, session, { global, path, reserved }, what) {
     t.equal((await security.getPathPermissions(at)).sort(), sorted(reserved), `${what}: permissions of ${at}`);
   }
 }
+
+// What each call needs: global permissions, those of a path, and the call itself, which can be repeated. It
+// is handed the session under test and {t, client, path, series}: a session to act on, a topic, a time series.
+const NEEDS = [
+  ['select', [], ['SELECT_TOPIC'], (s, { path }) => s.select(path)],
+  ['fetch', [], ['SELECT_TOPIC'], (s, { path }) => s.fetchRequest().fetch(path)],
+  ['listen to topics', [], ['SELECT_TOPIC'], async (s, { path }) => (await s.notifications.addListener(LISTENER)).select(path)],
+  ['add a topic', [], ['MODIFY_TOPIC'], (s, { t, path }) => s.topics.add(path, t.TopicType.STRING)],
+  ['set', [], ['UPDATE_TOPIC'], (s, { t, path }) => s.topicUpdate.set(path, t.datatypes.string(), 'value')],
+  ['add and set', [], ['MODIFY_TOPIC', 'UPDATE_TOPIC'], (s, { t, path }) => s.topicUpdate.set(path, t.datatypes.string(), 'value', { specification: t.spec('STRING') })],
+  ['append', [], ['UPDATE_TOPIC'], (s, { t, series }) => s.timeseries.append(series, 'value', t.datatypes.string())],
+  ['edit', [], ['UPDATE_TOPIC', 'EDIT_TIME_SERIES_EVENTS'], (s, { t, series }) => s.timeseries.edit(series, 0, 'edited', t.datatypes.string())],
+  ['query a range', [], ['READ_TOPIC'], (s, { series }) => s.timeseries.rangeQuery().selectFrom(series)],
+  ['lock', [], ['ACQUIRE_LOCK'], async (s, { path }) => (await s.lock(path)).unlock()],
+  ['request to a path', [], ['SEND_TO_MESSAGE_HANDLER'], (s, { t, path }) => s.messages.sendRequest(path, 'text', t.datatypes.string())],
+  ['request to a session', [], ['SEND_TO_SESSION'], (s, { t, path, client }) => s.messages.sendRequest(path, 'text', client, t.datatypes.string())],
+  ['request to a filter', [], ['SEND_TO_SESSION'], (s, { path }) => s.messages.sendRequestToFilter('has nothing', path, 'text', { onResponse() {}, onResponseError() {} })],
+  ['handle requests', ['REGISTER_HANDLER'], [], async (s, { path }) => (await s.messages.addRequestHandler(path, HANDLER)).close()],
+  ['handle requests, with properties', ['REGISTER_HANDLER', 'VIEW_SESSION'], [], async (s, { path }) => (await s.messages.addRequestHandler(path, HANDLER, ['*F'])).close()],
+  ['handle missing topics', ['REGISTER_HANDLER'], [], (s, { path }) => new Promise((resolve, reject) =>
+    s.topics.addMissingTopicHandler(path, { onMissingTopic() {}, onRegister: (_, end) => resolve(end()), onClose() {}, onError() {} }).catch(reject))],
+  ['authenticate others', ['AUTHENTICATE', 'REGISTER_HANDLER'], [], async (s) => (await s.security.setAuthenticator('after-system-handler', HANDLER)).close()],
+  ['revoke', ['AUTHENTICATE', 'MODIFY_SESSION'], [], (s) => s.security.revokeAuthentication(NOBODY)],
+  ['listen to sessions', ['REGISTER_HANDLER', 'VIEW_SESSION'], [], async (s, { t }) =>
+    (await s.clients.addSessionEventListener(HANDLER, t.diffusion.newSessionEventParametersBuilder().after(Date.now() + 1e6).build())).close()],
+  ['read properties', ['VIEW_SESSION'], [], (s, { client }) => s.clients.getSessionProperties(client, ['*F'])],
+  ['query sessions', ['VIEW_SESSION'], [], (s) => s.clients.fetchRequest().fetch()],
+  ['read selections', ['VIEW_SESSION'], [], (s, { client }) => s.clients.getTopicSelections(client)],
+  ['set properties', ['MODIFY_SESSION', 'VIEW_SESSION'], [], (s, { client }) => s.clients.setSessionProperties(client, { a: 'b' })],
+  ['set properties by filter', ['MODIFY_SESSION', 'VIEW_SESSION'], [], (s) => s.clients.setSessionPropertiesByFilter('has nothing', { a: 'b' })],
+  ['close', ['MODIFY_SESSION'], [], (s) => s.clients.close(NOBODY)],
+  ['close by filter', ['MODIFY_SESSION', 'VIEW_SESSION'], [], (s) => s.clients.close('has nothing')],
+  ['conflate', ['MODIFY_SESSION'], [], (s, { client }) => s.clients.setConflated(client, true)],
+  ['conflate by filter', ['MODIFY_SESSION', 'VIEW_SESSION'], [], (s) => s.clients.setConflated('has nothing', true)],
+  ['change roles', ['MODIFY_SESSION'], [], (s, { client }) => s.clients.changeRoles(client, [], ['A'])],
+  ['change roles by filter', ['MODIFY_SESSION', 'VIEW_SESSION'], [], (s) => s.clients.changeRoles('has nothing', [], ['A'])],
+  ['subscribe others', ['MODIFY_SESSION'], ['SELECT_TOPIC'], (s, { client, path }) => s.clients.subscribe(client, path)],
+  ['unsubscribe others', ['MODIFY_SESSION'], ['SELECT_TOPIC'], (s, { client, path }) => s.clients.unsubscribe(client, path)],
+  ['unsubscribe others in all scopes', ['MODIFY_SESSION'], ['SELECT_TOPIC'], (s, { client, path }) => s.clients.unsubscribeAllScopes(client, path)],
+  ['read metrics', ['VIEW_SERVER'], [], (s) => s.metrics.metricsRequest().fetch()],
+  ['list collectors', ['VIEW_SERVER'], [], (s) => s.metrics.listTopicMetricCollectors()],
+  ['remove a collector', ['CONTROL_SERVER'], [], (s) => s.metrics.removeTopicMetricCollector('none')],
+  ['list alerts', ['CONTROL_SERVER'], [], (s) => s.metrics.listMetricAlerts()],
+  ['read locks', ['VIEW_SERVER'], [], (s) => s.clients.getSessionLocks()],
+  ['read the log', ['VIEW_SERVER'], [], (s) => s.logRetrieval.fetchEntries(0, 1)],
+  ['read the security store', ['VIEW_SECURITY'], [], (s) => s.security.getSecurityConfiguration()],
+  ['read the authentication store', ['VIEW_SECURITY'], [], (s) => s.security.getSystemAuthenticationConfiguration()],
+  ['change the security store', ['MODIFY_SECURITY'], [], (s) => s.security.updateSecurityStore('isolate path "none"')],
+  ['change the authentication store', ['MODIFY_SECURITY'], [], (s) => s.security.updateAuthenticationStore('allow anonymous connections')],
+];
+
+const NOBODY = '0123456789abcdef-0000000000000001';
+const HANDLER = { onRequest() {}, authenticate() {}, onSessionEvent() {}, onClose() {}, onError() {} };
+const LISTENER = { onTopicNotification() {}, onDescendantNotification() {}, onClose() {}, onError() {} };
 
 export const permissions = [
   {
@@ -237,6 +293,35 @@ export const permissions = [
       await stream.await('subscribe');
       t.equal(await session.security.reauthenticate('client', 'password', {}), true, 'client');
       t.equal((await stream.await('unsubscribe')).topic, 'secret/a', 'topic lost');
+    },
+  },
+  {
+    id: 'permissions.needed',
+    group: GROUP,
+    title: 'each call goes through with the permissions that it needs, and is refused with ACCESS_DENIED when one of them is missing',
+    transports: ONE,
+    async run(t) {
+      const { port } = await t.host.serve();
+      const admin = await t.admin({ port });
+      const { sessionId: client } = await t.connect({ port });
+      const [path, series] = [await t.topic(admin, 'STRING', {}, 'a/b'), await t.topic(admin, 'TIME_SERIES', { TIME_SERIES_EVENT_VALUE_TYPE: 'string' }, 'a/s')];
+      await admin.timeseries.append(series, 'first', t.datatypes.string());
+      const { security } = admin;
+      await security.updateAuthenticationStore(security.authenticationScriptBuilder().addPrincipal('subject', 'pw', ['SUBJECT']).build());
+      const session = await t.connect({ port, principal: 'subject', credentials: 'pw' });
+      for (const [what, global, paths, call] of NEEDS) {
+        const outcome = async (without) => {
+          const grant = (all) => all.filter((permission) => permission !== without);
+          await security.updateSecurityStore(security.securityScriptBuilder()
+            .setGlobalPermissions('SUBJECT', grant(global)).setDefaultPathPermissions('SUBJECT', grant(paths)).build());
+          const error = await Promise.resolve(call(session, { t, client, path, series })).then(() => undefined, (reason) => reason);
+          const id = (error?.cause ?? error)?.id;
+          return [ACCESS_DENIED, t.diffusion.topics.TopicAddFailReason.PERMISSIONS_FAILURE.id].includes(id) ? 'refused' : id ?? 'done';
+        };
+        for (const permission of [...global, ...paths]) t.equal(await outcome(permission), 'refused', `${what}, without ${permission}`);
+        const got = await outcome();
+        t.ok(['done', NO_SUCH_SESSION, UNHANDLED].includes(got), `${what}, with ${[...global, ...paths]}: ${got}`);
+      }
     },
   },
 ];

@@ -118,6 +118,55 @@ export const services = [
     },
   },
   {
+    id: 'services.closed-session',
+    group: GROUP,
+    title: 'every call of a session that is closed is refused by the SDK',
+    transports: ['ws'],
+    async run(t) {
+      const session = await t.admin();
+      const { sessionId, messages, clients, security, metrics, logRetrieval } = session;
+      await session.closeSession();
+      const handler = { onRequest() {}, authenticate() {}, onSessionEvent() {}, onResponse() {}, onResponseError() {}, onClose() {}, onError() {} };
+      const parameters = t.diffusion.newSessionEventParametersBuilder().build();
+      const calls = {
+        'pingServer': () => session.pingServer(),
+        'lock': () => session.lock('a'),
+        'getSessionProperties': () => session.getSessionProperties(),
+        'addRequestHandler': () => messages.addRequestHandler('a', handler),
+        'sendRequest': () => messages.sendRequest('a', 'text'),
+        'sendRequest to a session': () => messages.sendRequest('a', 'text', sessionId),
+        'sendRequestToFilter': () => messages.sendRequestToFilter('all', 'a', 'text', handler),
+        'clients.getSessionProperties': () => clients.getSessionProperties(sessionId, ['*F']),
+        'setSessionProperties': () => clients.setSessionProperties(sessionId, { a: 'b' }),
+        'close': () => clients.close(sessionId),
+        'changeRoles': () => clients.changeRoles(sessionId, [], ['A']),
+        'setConflated': () => clients.setConflated(sessionId, true),
+        'subscribe': () => clients.subscribe(sessionId, 'a'),
+        'getTopicSelections': () => clients.getTopicSelections(sessionId),
+        'addSessionEventListener': () => clients.addSessionEventListener(handler, parameters),
+        'clients.fetchRequest': () => clients.fetchRequest().fetch(),
+        'setAuthenticator': () => security.setAuthenticator('before-system-handler', handler),
+        'changePrincipal': () => security.changePrincipal('admin', 'password'),
+        'reauthenticate': () => security.reauthenticate('admin', 'password', {}),
+        'revokeAuthentication': () => security.revokeAuthentication(sessionId),
+        'getGlobalPermissions': () => security.getGlobalPermissions(),
+        'getPathPermissions': () => security.getPathPermissions('a'),
+        'getSecurityConfiguration': () => security.getSecurityConfiguration(),
+        'getSystemAuthenticationConfiguration': () => security.getSystemAuthenticationConfiguration(),
+        'updateSecurityStore': () => security.updateSecurityStore('isolate path "a"'),
+        'updateAuthenticationStore': () => security.updateAuthenticationStore('deny anonymous connections'),
+        'metricsRequest': () => metrics.metricsRequest().fetch(),
+        'setMetricAlert': () => metrics.setMetricAlert('a', 'select b into topic c'),
+        'listTopicMetricCollectors': () => metrics.listTopicMetricCollectors(),
+        'fetchEntries': () => logRetrieval.fetchEntries(0, 1),
+      };
+      for (const [what, call] of Object.entries(calls)) {
+        const error = await t.rejects(Promise.resolve().then(call), what);
+        t.ok(/closed|not connected/.test(error?.message ?? error?.reason), `${what}: ${t.show(error)}`);
+      }
+    },
+  },
+  {
     id: 'services.many-sessions',
     group: GROUP,
     title: 'thirty sessions at once see the same values',

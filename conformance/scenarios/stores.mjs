@@ -161,7 +161,7 @@ export const stores = [
     group: AUTHENTICATION,
     title: 'of the properties that clients propose the trusted ones with valid values are kept, at connection and re-authentication',
     services: [57, 58, 67, 203],
-    transports: BOTH,
+    transports: ONE,
     async run(t) {
       const on = await governed(t);
       const propose = { Tier: 'gold', Desk: 'a7', Other: 'x', $Principal: 'admin', $Country: 'DE' };
