@@ -26,6 +26,8 @@ type Server struct {
 	log        *slog.Logger
 	principals *security.Store
 	policies   *security.PolicyStore
+	fromFiles  []*fromFiles     // authenticators
+	rates      *connectionRates // nil: no limit
 	engine     *engine.Engine
 	handlers   []*transport.Handler
 	https      []*http.Server
@@ -62,12 +64,20 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.checkExposure(); err != nil {
 		return nil, err
 	}
+	before, after, err := s.authenticators()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ConnectionRate > 0 {
+		s.rates = newConnectionRates(cfg.ConnectionRate)
+	}
 	listeners, err := s.listen()
 	if err != nil {
 		return nil, err
 	}
 	s.engine = engine.New(engine.Config{
 		Principals: s.principals, Policies: s.policies, Log: s.log, Entries: entries,
+		BeforeSystem: before, AfterSystem: after, Throttle: cfg.PasswordThrottle,
 		ServerName: cfg.ServerName, PingPeriod: cfg.PingPeriod, KeepAlive: cfg.ReconnectKeepAlive,
 		HandshakeTimeout: cfg.HandshakeTimeout, RequestTimeout: cfg.RequestTimeout,
 		Queue: outbox.Limits{
@@ -76,6 +86,7 @@ func Start(cfg Config) (*Server, error) {
 		},
 		MaxMessageSize: cfg.MaxMessageSize, MaxResultSize: cfg.MaxFetchSize,
 		MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
+		MessageRate:     cfg.MessageRate,
 		RemovalInterval: cfg.RemovalInterval,
 	})
 	s.accepting.Store(true)
@@ -88,7 +99,7 @@ func Start(cfg Config) (*Server, error) {
 }
 
 // watchStores picks up what others change in the files of the security stores, such
-// as `advect passwd`, while the server runs.
+// as `advect passwd`, and of authenticators, while the server runs.
 func (s *Server) watchStores() {
 	defer s.serving.Done()
 	ticker := time.NewTicker(time.Second)
@@ -108,6 +119,9 @@ func (s *Server) watchStores() {
 			s.log.Warn("roles not reloaded; the old ones stay in force", "error", err)
 		} else if changed {
 			s.log.Info("roles reloaded", "file", s.policies.Path())
+		}
+		for _, f := range s.fromFiles {
+			f.reload(s.log)
 		}
 	}
 }
@@ -163,33 +177,42 @@ func (s *Server) listen() (open []listener, err error) {
 		}
 	}()
 	for _, address := range s.cfg.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := s.open(address)
 		if err != nil {
-			return open, fmt.Errorf("listen: %w", err)
+			return open, err
 		}
 		open = append(open, listener{l, plainConnector, "ws"})
 	}
 	if s.cfg.TLSListen != "" {
-		certificates, err := newCertificates(s.cfg.TLSCert, s.cfg.TLSKey, s.log)
+		certificates, err := newCertificates(&s.cfg, s.log)
 		if err != nil {
 			return open, err
 		}
-		l, err := net.Listen("tcp", s.cfg.TLSListen)
+		l, err := s.open(s.cfg.TLSListen)
 		if err != nil {
-			return open, fmt.Errorf("listen: %w", err)
+			return open, err
 		}
-		// HTTP/2 cannot carry a WebSocket upgrade of RFC 6455.
-		l = tls.NewListener(l, &tls.Config{GetCertificate: certificates.get, NextProtos: []string{"http/1.1"}})
-		open = append(open, listener{l, tlsConnector, "wss"})
+		open = append(open, listener{tls.NewListener(l, certificates.server()), tlsConnector, "wss"})
 	}
 	return open, nil
+}
+
+func (s *Server) open(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if s.rates != nil {
+		l = rated{l, s.rates}
+	}
+	return l, nil
 }
 
 func (s *Server) serve(l listener) {
 	h := transport.New(transport.Config{
 		Engine: s.engine, Log: s.log, Connector: l.connector, Accepting: s.accepting.Load,
 		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxMessageSize: s.cfg.MaxMessageSize,
-		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout,
+		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout, Admit: s.admit,
 	})
 	pending := newHandshakes(s.cfg.MaxHandshakes)
 	web := &http.Server{
@@ -256,6 +279,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		close(s.stopping)
 		s.serving.Wait()
+		for _, f := range s.fromFiles {
+			f.close()
+		}
 	})
 	return err
 }

@@ -18,6 +18,8 @@ type settings struct {
 	TLSListen           *string  `yaml:"tls-listen" group:"Listeners" placeholder:"HOST:PORT" help:"TLS listener; empty for none."`
 	TLSCert             *string  `yaml:"tls-cert" group:"Listeners" placeholder:"FILE" help:"Certificate chain of the TLS listener, PEM. Read again when the file changes."`
 	TLSKey              *string  `yaml:"tls-key" group:"Listeners" placeholder:"FILE" help:"Key of tls-cert, PEM. Read again when the file changes."`
+	TLSClientCA         *string  `yaml:"tls-client-ca" group:"Listeners" placeholder:"FILE" help:"Certificates of the authorities whose client certificates the TLS listener accepts, PEM. A client without credentials is the principal of the store that has the common name of its certificate as its name. Read again when the file changes."`
+	TLSClientRequired   *bool    `yaml:"tls-client-required" group:"Listeners" help:"Refuse clients of the TLS listener that have no such certificate."`
 	AllowStockPasswords *bool    `yaml:"allow-stock-passwords" group:"Listeners" help:"Listen beyond loopback although principals have the passwords that everybody knows. Only for closed test networks."`
 
 	DataDir    *string    `yaml:"data-dir" group:"Server" placeholder:"DIR" help:"Holds what outlives a restart; created when missing. Empty keeps it in memory, and it is gone when the server stops."`
@@ -26,6 +28,18 @@ type settings struct {
 	LogFormat  *logFormat `yaml:"log-format" group:"Server" placeholder:"text|json" help:"Form of the log."`
 	Metrics    *string    `yaml:"metrics" group:"Server" placeholder:"off|local|all" help:"Who may read /metrics on the listeners: nobody, programs on this machine, or whoever can connect."`
 	LogEntries *int       `yaml:"log-entries" group:"Server" placeholder:"N" help:"Latest log lines kept in memory for clients that may view the server. 0 keeps none."`
+
+	TokenKeys             []string  `yaml:"token-keys" group:"Authentication" placeholder:"FILE" help:"Files with the keys of JSON Web Tokens, which clients give as their password: each a public key or a certificate in PEM, or else a secret. Read again when they change. Repeatable, or comma separated."`
+	TokenJWKS             *string   `yaml:"token-jwks" group:"Authentication" placeholder:"URL" help:"Set of public keys for tokens, besides or instead of token-keys; https, unless it is on this machine. Fetched again every 15 minutes, and when a token names a key that is not in it."`
+	TokenAlgorithms       []string  `yaml:"token-algorithms" group:"Authentication" placeholder:"NAME" help:"What tokens may be signed with: RS256, PS256, ES256 and HS256, likewise with 384 and 512, and EdDSA. Needed with keys. Repeatable, or comma separated."`
+	TokenIssuer           *string   `yaml:"token-issuer" group:"Authentication" placeholder:"TEXT" help:"What the claim iss of tokens must be; empty accepts any."`
+	TokenAudience         []string  `yaml:"token-audience" group:"Authentication" placeholder:"TEXT" help:"Of which the claim aud of tokens must name one; empty accepts any. Repeatable, or comma separated."`
+	TokenPrincipalClaim   *string   `yaml:"token-principal-claim" group:"Authentication" placeholder:"NAME" help:"Claim that holds the principal, which must be the one that the client names. Dots lead to claims within claims."`
+	TokenRolesClaim       *string   `yaml:"token-roles-claim" group:"Authentication" placeholder:"NAME" help:"Claim that holds the roles: a list, or a text with spaces. Dots lead to claims within claims."`
+	AuthHook              *string   `yaml:"auth-hook" group:"Authentication" placeholder:"URL" help:"Service that is asked about clients that the principal store does not know; https, unless it is on this machine."`
+	AuthHookAuthorization *string   `yaml:"auth-hook-authorization" group:"Authentication" placeholder:"FILE" help:"File with the header Authorization of requests to the service. Read again when it changes."`
+	AuthHookTimeout       *duration `yaml:"auth-hook-timeout" group:"Authentication" placeholder:"DURATION" help:"How long the service may take; then it counts as not knowing the client."`
+	PasswordThrottle      *bool     `yaml:"password-throttle" group:"Authentication" help:"Slow down those who guess passwords, by principal and address. Turn it off only where all clients have one address, such as behind a proxy."`
 
 	PingPeriod         *duration `yaml:"ping-period" group:"Sessions" placeholder:"DURATION" help:"How often sessions are pinged. A client that has not answered by the next ping has lost its connection. 0 turns pings off."`
 	ReconnectKeepAlive *duration `yaml:"reconnect-keep-alive" group:"Sessions" placeholder:"DURATION" help:"Longest that a session outlives its connection; a client may ask for less. 0 turns reconnection off."`
@@ -45,6 +59,8 @@ type settings struct {
 	MaxFetchSize          *size `yaml:"max-fetch-size" group:"Limits" placeholder:"SIZE" help:"Largest answer to a fetch; longer results are paged."`
 	MaxSessions           *int  `yaml:"max-sessions" group:"Limits" placeholder:"N" help:"Sessions in all, connected or not. 0 is no limit."`
 	MaxSessionsPerAddress *int  `yaml:"max-sessions-per-address" group:"Limits" placeholder:"N" help:"Sessions from one client address, connected or not. 0 is no limit."`
+	MessageRate           *int  `yaml:"message-rate" group:"Limits" placeholder:"N" help:"Messages that a session may send each second; as many may come at once. Over it the session is read more slowly, so that its client has to wait. 0 is no limit."`
+	ConnectionRate        *int  `yaml:"connection-rate" group:"Limits" placeholder:"N" help:"Connections that one client address may make each second; five times as many may come at once. Over it they are closed at once. 0 is no limit."`
 	MaxHandshakes         *int  `yaml:"max-handshakes" group:"Limits" placeholder:"N" help:"Connections that have not yet become a session."`
 }
 
@@ -96,6 +112,9 @@ func describe(cfg config) []setting {
 func text(v any) string {
 	switch v := v.(type) {
 	case []string:
+		if len(v) == 0 {
+			return "none"
+		}
 		if len(v) == 1 {
 			return v[0]
 		}

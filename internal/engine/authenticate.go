@@ -20,27 +20,46 @@ const (
 	afterSystem  = "after-system-handler"
 )
 
-// newChain returns what authenticates sessions: the clients of one name, the
-// principal store, the clients of the other name.
+// newChain returns what authenticates sessions: the clients of one name, what the
+// configuration puts before the principal store, the store, what it puts behind,
+// the clients of the other name.
 func (e *Engine) newChain() security.Authenticator {
-	return security.Chain{
-		{Name: beforeSystem, Authenticator: &clientAuthenticator{e, beforeSystem}},
-		{Name: "system", Authenticator: e.cfg.Principals},
-		{Name: afterSystem, Authenticator: &clientAuthenticator{e, afterSystem}},
+	chain := security.Chain{{Name: beforeSystem, Authenticator: &clientAuthenticator{e, beforeSystem}}}
+	chain = append(chain, e.cfg.BeforeSystem...)
+	chain = append(chain, security.Link{Name: "system", Authenticator: e.cfg.Principals})
+	chain = append(chain, e.cfg.AfterSystem...)
+	chain = append(chain, security.Link{Name: afterSystem, Authenticator: &clientAuthenticator{e, afterSystem}})
+	if e.cfg.Throttle {
+		return security.NewThrottle(chain)
 	}
+	return chain
 }
 
 // authenticate gives a session that connects its identity. The error is
 // AUTHENTICATION_FAILED.
 func (s *Session) authenticate(ctx context.Context, q wire.ConnectRequest) error {
+	principal := s.claimed(q.Principal, q.Credentials)
 	// What authenticators are told of the session: it has only what it asks for.
-	s.identity.Store(s.engine.newIdentity(s.id, q.Principal, security.Decision{Roles: s.engine.cfg.Policies.Policy().DefaultRoles(q.Principal)}, nil))
-	d := s.decide(ctx, q.Principal, q.Credentials, q.Properties)
+	s.identity.Store(s.engine.newIdentity(s.id, principal, security.Decision{Roles: s.engine.cfg.Policies.Policy().DefaultRoles(principal)}, nil))
+	d := s.decide(ctx, principal, q.Credentials, q.Properties)
 	if d.Outcome != security.Allow {
 		return &wire.Rejection{Code: wire.AuthenticationFailed, Reason: d.Reason}
 	}
-	s.identity.Store(s.engine.newIdentity(s.id, q.Principal, d, nil))
+	s.identity.Store(s.engine.newIdentity(s.id, principal, d, nil))
 	return nil
+}
+
+// claimed returns the principal that a client wants to be: one that names none
+// and proves nothing else is who its certificate says.
+func (s *Session) claimed(principal string, c wire.Credentials) string {
+	if principal == "" && credentials(c).None() {
+		return s.peer.Load().Certificate.Name
+	}
+	return principal
+}
+
+func credentials(c wire.Credentials) security.Credentials {
+	return security.Credentials{Kind: security.CredentialsKind(c.Kind), Data: c.Data}
 }
 
 // decide asks the authenticators. They are told $Principal as it is until now, and
@@ -53,17 +72,23 @@ func (s *Session) decide(ctx context.Context, principal string, c wire.Credentia
 	// What an answer does not mention is unchanged, but for the time of expiry:
 	// that ends with this authentication.
 	delete(properties, expiryProperty)
+	peer := s.peer.Load()
 	d, err := e.chain.Authenticate(ctx, security.Request{
 		Principal:    principal,
-		Credentials:  security.Credentials{Kind: security.CredentialsKind(c.Kind), Data: c.Data},
+		Credentials:  credentials(c),
 		Proposed:     proposed,
 		Session:      properties,
 		DefaultRoles: defaults,
-		Address:      s.peer.Load().Addr,
+		Address:      peer.Addr,
+		Certificate:  peer.Certificate,
 	})
 	e.stats.login(d, err)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		e.cfg.Log.Warn("an authenticator has no answer", "session", s.id, "principal", principal, "error", err)
+	switch {
+	case errors.Is(err, context.Canceled): // the client or the server is gone
+	case d.Outcome != security.Allow:
+		e.refusals.refused(s.id, principal, peer.Addr, d.Reason, err)
+	case err != nil:
+		e.refusals.unanswered(s.id, principal, peer.Addr, err)
 	}
 	return d
 }

@@ -18,6 +18,11 @@ type Config struct {
 	Log        *slog.Logger
 	Entries    *observe.Log // what of the log clients may read; nil: nothing
 
+	// BeforeSystem and AfterSystem are authenticators of the server, between those
+	// of clients and the principal store.
+	BeforeSystem, AfterSystem []security.Link
+	Throttle                  bool // slows down those who guess passwords
+
 	ServerName       string
 	PingPeriod       time.Duration // 0: no system pings
 	KeepAlive        time.Duration // most that a session outlives its connection; 0: no reconnection
@@ -28,6 +33,7 @@ type Config struct {
 	MaxResultSize    int           // bytes of one fetch response
 	MaxSessions      int           // 0: no limit
 	MaxPerAddress    int           // sessions from one address; 0: no limit
+	MessageRate      int           // messages a second from one session; 0: no limit
 	RemovalInterval  time.Duration // between evaluations of removal policies; 0: a few seconds
 }
 
@@ -45,6 +51,8 @@ type Peer struct {
 	Addr      netip.Addr
 	Transport TransportKind
 	Connector string // name of the listener
+	// Certificate is what the client has proved by TLS.
+	Certificate security.Certificate
 }
 
 // A Conn is one transport connection of a session. The engine calls its methods

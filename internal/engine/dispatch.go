@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
@@ -51,6 +52,17 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 		return err
 	}
 	return nil
+}
+
+// Pause returns how long a connection has to wait, after a message that it has
+// delivered, before it reads the next: nothing, or up to a second for a client that
+// sends faster than the limit. What is not read fills the buffers on the way, and
+// so slows the client down. A second's worth of messages may come at once.
+func (s *Session) Pause() time.Duration {
+	if s.pace == nil {
+		return 0
+	}
+	return s.pace.Reserve().Delay()
 }
 
 // Fail ends a session whose client breaks the protocol on conn. It is a no-op

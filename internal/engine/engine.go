@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"advect.dev/internal/alert"
 	"advect.dev/internal/lock"
 	"advect.dev/internal/observe"
@@ -43,6 +45,7 @@ type Engine struct {
 	requestHandlers delegates
 	authenticators  delegates
 	chain           security.Authenticator
+	refusals        *refusals
 	closing         context.Context // ends with the engine, and with it what sessions wait for
 	stop            context.CancelFunc
 
@@ -77,6 +80,7 @@ func New(cfg Config) *Engine {
 	}
 	e.applied = cfg.Policies.Policy()
 	e.chain = e.newChain()
+	e.refusals = newRefusals(cfg.Log)
 	e.closing, e.stop = context.WithCancel(context.Background())
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
@@ -169,6 +173,9 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 		started:     time.Now(),
 		queue:       outbox.NewQueue(e.cfg.Queue),
 		conn:        conn,
+	}
+	if n := e.cfg.MessageRate; n > 0 {
+		s.pace = rate.NewLimiter(rate.Limit(n), n)
 	}
 	s.client = tree.NewClient(s)
 	s.peer.Store(&peer)

@@ -31,7 +31,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	old := s.conn
 	s.conn, s.pingCID = conn, 0
-	s.peer.Store(&Peer{s.peer.Load().Addr, peer.Transport, peer.Connector})
+	s.peer.Store(&Peer{s.peer.Load().Addr, peer.Transport, peer.Connector, peer.Certificate})
 	s.happened(reconnected)
 	s.counted(true)
 	if s.expiry != nil {

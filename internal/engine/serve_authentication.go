@@ -92,9 +92,9 @@ func (s *Session) makeChanges() {
 func (s *Session) authenticateAgain(r service.ReAuthenticateRequest, answer func(service.Bool)) {
 	ctx, cancel := context.WithTimeout(s.engine.closing, s.engine.cfg.HandshakeTimeout)
 	defer cancel()
-	d := s.decide(ctx, r.Principal, r.Credentials, r.Properties)
+	principal := s.claimed(r.Principal, r.Credentials)
+	d := s.decide(ctx, principal, r.Credentials, r.Properties)
 	if d.Outcome != security.Allow {
-		s.engine.cfg.Log.Debug("authentication failed", "session", s.id, "principal", r.Principal, "reason", d.Reason)
 		answer(false)
 		return
 	}
@@ -104,7 +104,7 @@ func (s *Session) authenticateAgain(r service.ReAuthenticateRequest, answer func
 		return
 	}
 	s.changeIdentity(func(before *identity) *identity {
-		return s.engine.newIdentity(s.id, r.Principal, d, before)
+		return s.engine.newIdentity(s.id, principal, d, before)
 	})
 	answer(true)
 }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/security"
 	"advect.dev/internal/service"
@@ -28,6 +30,7 @@ type Session struct {
 	client      *tree.Client
 	identity    atomic.Pointer[identity] // changed by change
 	peer        atomic.Pointer[Peer]     // of the latest connection; Addr never changes
+	pace        *rate.Limiter            // of what arrives; nil: no limit
 	sweep       position                 // owned by the clock
 
 	in            sync.Mutex    // serialises what arrives, and reconnection

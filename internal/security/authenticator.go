@@ -37,6 +37,8 @@ type Request struct {
 	// [Policy.DefaultRoles]. An authenticator that assigns roles adds them.
 	DefaultRoles []string
 	Address      netip.Addr // of the client, if it has one
+	// Certificate is that of the client's connection.
+	Certificate Certificate
 }
 
 // CredentialsKind is the kind of credentials. Its value is the code on the
@@ -55,6 +57,12 @@ const (
 type Credentials struct {
 	Kind CredentialsKind
 	Data []byte // UTF-8 text of a password
+}
+
+// None reports whether a client proves nothing. Some send an empty password,
+// which is nobody's, for want of one.
+func (c Credentials) None() bool {
+	return c.Kind == NoCredentials || c.Kind == PlainPassword && len(c.Data) == 0
 }
 
 // Outcome is the answer of an authenticator. Its value is the code on the

@@ -79,7 +79,7 @@ func (t *Throttle) Authenticate(ctx context.Context, r Request) (Decision, error
 		return t.next.Authenticate(ctx, r)
 	}
 	// Principals are kept as hashes: a client chooses how long they are.
-	principal, address := maphash.String(t.seed, r.Principal), network(r.Address)
+	principal, address := maphash.String(t.seed, r.Principal), Network(r.Address)
 	p, delay, refusal, err := t.admit(ctx, principal, address)
 	if err != nil || refusal != "" {
 		return Decision{Reason: refusal}, err
@@ -251,9 +251,9 @@ func (b *budget) spend(now time.Time) {
 	b.failures = min(b.failures+1, failureBudget)
 }
 
-// network returns what an address is counted by: providers give each customer
+// Network returns what an address is counted by: providers give each customer
 // a /64 of IPv6.
-func network(a netip.Addr) netip.Addr {
+func Network(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
 		prefix, _ := a.Prefix(64) // 64 fits

@@ -263,11 +263,11 @@ func TestThrottleAddressesOfIPv6(t *testing.T) {
 	for in, want := range map[string]string{
 		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::", "::ffff:1.2.3.4": "1.2.3.4", "1.2.3.4": "1.2.3.4",
 	} {
-		if got := network(netip.MustParseAddr(in)); got != netip.MustParseAddr(want) {
+		if got := Network(netip.MustParseAddr(in)); got != netip.MustParseAddr(want) {
 			t.Errorf("%s: got %v, want %s", in, got, want)
 		}
 	}
-	if network(netip.Addr{}).IsValid() {
+	if Network(netip.Addr{}).IsValid() {
 		t.Error("no address became one")
 	}
 }

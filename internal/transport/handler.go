@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"advect.dev/internal/engine"
+	"advect.dev/internal/security"
 	"advect.dev/internal/wire"
 )
 
-// Config is what the transports need. All fields are required.
+// Config is what the transports need. All fields are required but those that say
+// otherwise.
 type Config struct {
 	Engine           *engine.Engine
 	Log              *slog.Logger
@@ -23,6 +25,9 @@ type Config struct {
 	MaxMessageSize   int           // bytes
 	PollHold         time.Duration // how long a poll without messages is held
 	PollTimeout      time.Duration // without a poll for so long, the client is lost
+	// Admit reports whether an address may open a session over a connection that it
+	// has already. nil admits all.
+	Admit func(netip.Addr) bool
 }
 
 // A Handler serves both transports over HTTP.
@@ -93,10 +98,19 @@ func (h *Config) connect(r *http.Request, kind engine.TransportKind, conn engine
 		h.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", r.RemoteAddr)
 		res = engine.Reject(rejection)
 	} else {
-		peer := engine.Peer{Addr: address(r), Transport: kind, Connector: h.Connector}
+		peer := engine.Peer{Addr: address(r), Transport: kind, Connector: h.Connector, Certificate: certificate(r)}
 		res, s = h.Engine.Connect(r.Context(), q, peer, conn)
 	}
 	return wire.AppendConnectResponse(nil, res), s
+}
+
+// certificate returns what a client has proved by a certificate that a listener
+// has verified.
+func certificate(r *http.Request) security.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return security.Certificate{}
+	}
+	return security.CertificateOf(r.TLS.VerifiedChains[0][0])
 }
 
 func address(r *http.Request) netip.Addr {

@@ -160,6 +160,10 @@ func (p *polling) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is starting or closing; try again", http.StatusServiceUnavailable)
 		return
 	}
+	if p.cfg.Admit != nil && !p.cfg.Admit(address(r)) {
+		http.Error(w, "too many connections from this address; try again in a while", http.StatusTooManyRequests)
+		return
+	}
 	c := &pollConn{polling: p, wake: make(chan struct{}, 1), since: time.Now(), sent: make(chan struct{})}
 	response, session := p.cfg.connect(r, engine.HTTPPolling, c)
 	if session != nil {
@@ -395,6 +399,7 @@ func (c *pollConn) send(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
+		time.Sleep(c.session.Pause())
 	}
 }
 

@@ -259,6 +259,7 @@ func (c *webSocket) read(r *bufio.Reader, maxMessage int) engine.CloseReason {
 			c.awaitFinish(err)
 			return engine.ConnectionLost
 		}
+		time.Sleep(c.session.Pause())
 		if buf = message; cap(buf) > keepBuffer {
 			buf = nil
 		}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"advect.dev/internal/security"
+)
+
+// connectionRates bounds how many connections an address may make. IPv6 addresses
+// count by their /64 network.
+type connectionRates struct {
+	perSecond int
+
+	mu         sync.Mutex
+	young, old map[netip.Addr]*rate.Limiter // guarded by mu
+}
+
+// maxAddresses bounds the addresses that are remembered. Those that connected
+// longest ago are forgotten first, in halves.
+const maxAddresses = 1 << 15
+
+func newConnectionRates(perSecond int) *connectionRates {
+	return &connectionRates{perSecond: perSecond, young: make(map[netip.Addr]*rate.Limiter)}
+}
+
+// allow counts a connection of an address, and reports whether it may be.
+func (r *connectionRates) allow(address netip.Addr) bool {
+	key := security.Network(address)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.young[key]
+	if l == nil {
+		if l = r.old[key]; l == nil {
+			l = rate.NewLimiter(rate.Limit(r.perSecond), connectionsAtOnce*r.perSecond)
+		}
+		if len(r.young) >= maxAddresses/2 {
+			r.old, r.young = r.young, make(map[netip.Addr]*rate.Limiter)
+		}
+		r.young[key] = l
+	}
+	return l.AllowN(time.Now(), 1)
+}
+
+// connectionsAtOnce is how many seconds' worth of connections an address may make
+// at once, as a page and its workers do.
+const connectionsAtOnce = 5
+
+// rated is a listener that closes connections over the rate before it has spent
+// anything on them.
+type rated struct {
+	net.Listener
+	rates *connectionRates
+}
+
+// Accept implements [net.Listener].
+func (l rated) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if a, ok := nc.RemoteAddr().(*net.TCPAddr); !ok || l.rates.allow(a.AddrPort().Addr()) {
+			return nc, nil
+		}
+		if tcp, ok := nc.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // a reset: nothing of it stays behind here
+		}
+		_ = nc.Close()
+	}
+}
+
+// admit counts a polling client's request for a session like a connection, since
+// one connection can carry any number of them.
+func (s *Server) admit(address netip.Addr) bool { return s.rates == nil || s.rates.allow(address) }
