@@ -99,7 +99,8 @@ const authenticatorTimeout = 5 * time.Second
 
 // A clientAuthenticator asks one of the sessions that have registered an
 // authenticator under a name. It abstains while there is none, and when the
-// session gives no answer.
+// session gives no answer. A session that has lost the permissions for it since
+// is not asked: it would see the credentials of others, and admit whom it likes.
 type clientAuthenticator struct {
 	engine *Engine
 	name   string
@@ -111,6 +112,9 @@ func (a *clientAuthenticator) Authenticate(ctx context.Context, r security.Reque
 	defer cancel()
 	var refused error
 	for d := range a.engine.authenticators.of(a.name) {
+		if !d.session.holds(authenticatorPermissions) {
+			continue
+		}
 		answer, err := d.authenticate(ctx, r)
 		if err == nil {
 			return decision(r, answer), nil

@@ -240,6 +240,9 @@ func TestReAuthentication(t *testing.T) {
 	if _, err := e.tree.Add(somebody, &service.AddRequest{Path: "a", Specification: topic.Specification{Type: topic.String}}); err != nil {
 		t.Fatal(err)
 	}
+	if err := e.cfg.Policies.Update("", `set "AUTHENTICATOR" permissions [AUTHENTICATE REGISTER_HANDLER]`); err != nil {
+		t.Fatal(err)
+	}
 	c := newClient(t, e, "control")
 	c.succeeds(1, service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "a"}))
 	c.take()
@@ -252,7 +255,7 @@ func TestReAuthentication(t *testing.T) {
 		t.Errorf("first asked for %+v", r)
 	}
 	c.none("before the answer of the authenticator")
-	c.send(service.Authenticator.AppendResponse(nil, cid, allow(map[string]string{"a": "1", "b": "2", "$Country": "de", "$Roles": ""})))
+	c.send(service.Authenticator.AppendResponse(nil, cid, allow(map[string]string{"a": "1", "b": "2", "$Country": "de", "$Roles": `"AUTHENTICATOR"`})))
 	first := c.await(func(m *wire.Message) bool { return true })
 	answer := c.answer(3)
 	if first.Service != service.UnsubscriptionNotification.ID || answer.Body[0] != 1 {
@@ -268,7 +271,7 @@ func TestReAuthentication(t *testing.T) {
 	}
 	cid, _ = asked(c, service.Authenticator)
 	// What it was given and does not change is left out by the client.
-	c.send(service.Authenticator.AppendResponse(nil, cid, allow(map[string]string{"b": "3", "$Roles": `"CLIENT"`})))
+	c.send(service.Authenticator.AppendResponse(nil, cid, allow(map[string]string{"b": "3", "$Roles": `"CLIENT", "AUTHENTICATOR"`})))
 	if m := c.answer(5); m.Body[0] != 1 {
 		t.Errorf("answer %+v", m)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"advect.dev/internal/security"
 )
 
 // A delegate is a handler conversation of a session to which the server passes
@@ -15,6 +17,26 @@ type delegate struct {
 	group        string
 	subject      string // what it handles: a path, or the name of an authenticator
 	keys         keySet // of the session properties that it is told
+}
+
+// What sessions need to register handlers, and to have them asked.
+var (
+	handlerPermissions       = security.Globals(security.RegisterHandler)
+	authenticatorPermissions = security.Globals(security.RegisterHandler, security.Authenticate)
+)
+
+// holds reports whether the session has all of some global permissions now.
+func (s *Session) holds(permissions security.GlobalSet) bool {
+	return s.identity.Load().grant.GlobalPermissions()&permissions == permissions
+}
+
+// propertyKeys are those of the properties that the handler is told of the
+// session that sends, as long as it may know of other sessions.
+func (d *delegate) propertyKeys() *keySet {
+	if !d.session.holds(security.Globals(security.ViewSession)) {
+		return &keySet{}
+	}
+	return &d.keys
 }
 
 // delegates have the handlers of all sessions for each subject, which take turns.

@@ -95,7 +95,7 @@ func (m *missingHandlers) find(prefix string) *missingHandler {
 // notify tells the responsible handler that a session has selected nothing.
 func (m *missingHandlers) notify(s *Session, sel *selector.Selector) {
 	h := m.find(sel.Prefix())
-	if h == nil {
+	if h == nil || !h.session.holds(handlerPermissions) { // which it may have lost since
 		return
 	}
 	properties := s.allProperties()

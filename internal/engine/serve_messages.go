@@ -63,8 +63,11 @@ func (s *Session) sendToPath(r service.MessageRequest, answer func(reply)) error
 	var refusal *wire.ServiceError
 	sender := s.now()
 	for d := range s.engine.requestHandlers.of(subject) {
+		if !d.session.holds(handlerPermissions) { // it has lost them since
+			continue
+		}
 		m := service.HandlerMessage{
-			Handler: d.conversation, Sender: s.id, Path: r.Path, Properties: d.keys.of(&sender), Payload: r.Payload,
+			Handler: d.conversation, Sender: s.id, Path: r.Path, Properties: d.propertyKeys().of(&sender), Payload: r.Payload,
 		}
 		refusal = d.session.ask(messageSize(&r)+propertiesSize(m.Properties), func(b []byte, conversation int64) []byte {
 			return service.MessagingToHandler.AppendRequest(b, conversation, m)
@@ -73,7 +76,7 @@ func (s *Session) sendToPath(r service.MessageRequest, answer func(reply)) error
 			return nil
 		}
 	}
-	if refusal == nil { // the last one went in this moment
+	if refusal == nil { // the last one went in this moment, or may no longer
 		refusal = wire.Errorf(wire.CodeUnhandledMessage, "the request handler for %q is closed", r.Path)
 	}
 	return refusal
