@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"advect.dev/internal/service"
 	"advect.dev/internal/wire"
 	"advect.dev/server"
 )
@@ -287,5 +289,73 @@ func TestReadersThatNeverRead(t *testing.T) {
 	check() // although the two sockets are still open on our side
 	if kept := inUse() - before; kept > 4<<20 {
 		t.Errorf("%d bytes more than before are in use", kept)
+	}
+}
+
+// TestMessageRate has a client send twice what it may in a second: nothing is lost
+// or refused, it just takes its time.
+func TestMessageRate(t *testing.T) {
+	onBoth(t, func(t *testing.T, k kind) {
+		const perSecond = 50
+		srv := start(t, func(c *server.Config) { c.MessageRate = perSecond })
+		s, other := connect(t, srv, k, anonymous()), connect(t, srv, k, anonymous())
+		began := time.Now()
+		ids := make([]int64, 2*perSecond)
+		for i := range ids {
+			ids[i] = s.nextConversation()
+			s.write(service.UserPing.AppendRequest(nil, ids[i], service.Empty{}))
+		}
+		other.ping()
+		for _, id := range ids {
+			s.expect(fmt.Sprintf("response %d", id))
+		}
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("%d messages took %v", len(ids), took)
+		}
+	})
+}
+
+// TestConnectionRate has an address make more connections than it may.
+func TestConnectionRate(t *testing.T) {
+	t.Parallel()
+	srv := start(t, func(c *server.Config) { c.ConnectionRate = 1 })
+	session := func() bool {
+		nc, err := net.Dial("tcp", hostOf(srv))
+		if err != nil {
+			return false
+		}
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(deadline))
+		_, response, err := upgradeOn(nc, anonymous())
+		return err == nil && len(response) == wire.ResponseLen
+	}
+	refused := 0
+	for range 20 {
+		if !session() {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("twenty connections at once are accepted")
+	}
+	await(t, "a connection later", session)
+}
+
+// TestConnectionRateOfPolling has a client ask for sessions over one connection.
+func TestConnectionRateOfPolling(t *testing.T) {
+	srv := start(t, func(c *server.Config) { c.ConnectionRate = 1 })
+	c := newPoller(t, hostOf(srv))
+	refused := 0
+	for range 20 {
+		res, _, err := c.post(http.Header{"M": {"0"}, "Ty": {"WB"}, "V": {"29"}, "Ca": {"8"}, "R": {"0"}, "Sp": {"%7B%7D"}}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("twenty sessions at once are accepted")
 	}
 }

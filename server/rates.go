@@ -1,9 +1,12 @@
 package server
 
 import (
+	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -74,6 +77,17 @@ func (l rated) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a polling client's request for a session like a connection, since
-// one connection can carry any number of them.
-func (s *Server) admit(address netip.Addr) bool { return s.rates == nil || s.rates.allow(address) }
+// paid is the key of a connection's *atomic.Bool, which is set when the connection
+// has been used for a session.
+type paid struct{}
+
+func (*connectionRates) connected(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, paid{}, new(atomic.Bool))
+}
+
+// admit reports whether a polling client may open a session: the first over a
+// connection came with it, others count like connections.
+func (r *connectionRates) admit(request *http.Request, address netip.Addr) bool {
+	used, ok := request.Context().Value(paid{}).(*atomic.Bool)
+	return ok && used.CompareAndSwap(false, true) || r.allow(address)
+}

@@ -209,11 +209,15 @@ func (s *Server) open(address string) (net.Listener, error) {
 }
 
 func (s *Server) serve(l listener) {
-	h := transport.New(transport.Config{
+	cfg := transport.Config{
 		Engine: s.engine, Log: s.log, Connector: l.connector, Accepting: s.accepting.Load,
 		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxMessageSize: s.cfg.MaxMessageSize,
-		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout, Admit: s.admit,
-	})
+		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout,
+	}
+	if s.rates != nil {
+		cfg.Admit = s.rates.admit
+	}
+	h := transport.New(cfg)
 	pending := newHandshakes(s.cfg.MaxHandshakes)
 	web := &http.Server{
 		Handler:           s.routes(h),
@@ -222,6 +226,9 @@ func (s *Server) serve(l listener) {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState:         pending.state,
+	}
+	if s.rates != nil {
+		web.ConnContext = s.rates.connected
 	}
 	s.handlers = append(s.handlers, h)
 	s.https = append(s.https, web)

@@ -142,7 +142,9 @@ func (e *Engine) Connect(ctx context.Context, q wire.ConnectRequest, peer Peer, 
 		rejection = &wire.Rejection{Code: wire.AuthenticationFailed, Reason: err.Error()}
 	}
 	e.stats.rejections.add(rejection.Code.String())
-	e.cfg.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", peer.Addr)
+	if rejection.Code != wire.AuthenticationFailed { // of which refusals has told
+		e.cfg.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", peer.Addr)
+	}
 	return Reject(rejection), nil
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -11,9 +12,10 @@ import (
 	"advect.dev/internal/wire"
 )
 
-// refusals logs why sessions are not authenticated: each refusal once, but no
-// more than one a second after the first few. The next line that is logged says
-// how many there were besides. Somebody who guesses cannot fill the disk.
+// refusals logs why sessions are not authenticated: each refusal once, as a warning,
+// but after the first few no more than one a second, so that somebody who guesses
+// cannot fill the disk. The others are logged at debug level, and the next warning
+// says how many they were.
 type refusals struct {
 	log   *slog.Logger
 	limit *rate.Limiter
@@ -45,14 +47,14 @@ func (r *refusals) unanswered(session wire.SessionID, principal string, address 
 }
 
 func (r *refusals) warn(text string, session wire.SessionID, principal string, address netip.Addr, why slog.Attr, err error) {
+	level, unlogged := slog.LevelWarn, 0
 	r.mu.Lock()
-	if !r.limit.Allow() {
+	if r.limit.Allow() {
+		unlogged, r.unlogged = r.unlogged, 0
+	} else {
+		level = slog.LevelDebug
 		r.unlogged++
-		r.mu.Unlock()
-		return
 	}
-	unlogged := r.unlogged
-	r.unlogged = 0
 	r.mu.Unlock()
 	if len(principal) > maxLoggedPrincipal {
 		principal = strings.ToValidUTF8(principal[:maxLoggedPrincipal], "") + "…"
@@ -64,5 +66,5 @@ func (r *refusals) warn(text string, session wire.SessionID, principal string, a
 	if unlogged > 0 {
 		args = append(args, "unlogged", unlogged)
 	}
-	r.log.Warn(text, args...)
+	r.log.Log(context.Background(), level, text, args...)
 }

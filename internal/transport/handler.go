@@ -25,9 +25,9 @@ type Config struct {
 	MaxMessageSize   int           // bytes
 	PollHold         time.Duration // how long a poll without messages is held
 	PollTimeout      time.Duration // without a poll for so long, the client is lost
-	// Admit reports whether an address may open a session over a connection that it
-	// has already. nil admits all.
-	Admit func(netip.Addr) bool
+	// Admit reports whether a polling client at an address may open a session with a
+	// request. nil admits all.
+	Admit func(*http.Request, netip.Addr) bool
 }
 
 // A Handler serves both transports over HTTP.

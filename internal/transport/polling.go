@@ -160,7 +160,7 @@ func (p *polling) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is starting or closing; try again", http.StatusServiceUnavailable)
 		return
 	}
-	if p.cfg.Admit != nil && !p.cfg.Admit(address(r)) {
+	if p.cfg.Admit != nil && !p.cfg.Admit(r, address(r)) {
 		http.Error(w, "too many connections from this address; try again in a while", http.StatusTooManyRequests)
 		return
 	}
