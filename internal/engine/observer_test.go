@@ -436,7 +436,7 @@ func observerWorld(t *testing.T, seed uint64) {
 					q := request("client")
 					q.Token, q.OldestClient = c.s.Token(), 1
 					c.conn = &fakeConn{}
-					e.Connect(context.Background(), q, Peer{here.Addr, []TransportKind{WebSocket, HTTPPolling}[rnd.IntN(2)], ""}, c.conn)
+					e.Connect(context.Background(), q, Peer{Addr: here.Addr, Transport: []TransportKind{WebSocket, HTTPPolling}[rnd.IntN(2)]}, c.conn)
 				case 3:
 					_ = c.s.changeOwnRoles(&service.RoleChanges{Add: []string{fmt.Sprint("R", rnd.IntN(3))}, Remove: []string{fmt.Sprint("R", 3+rnd.IntN(3))}})
 				default: // of any session
