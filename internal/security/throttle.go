@@ -18,13 +18,14 @@ import (
 // others out. So an attempt is refused for what happened with the same
 // principal from the same address, or for what came from the same address;
 // never for what others did to the principal, which makes attempts slower but
-// does not refuse them. A pair of principal and address that has succeeded
-// once is judged by its own failures alone, and for short times:
+// does not refuse them. A pair of principal and address that has succeeded once
+// is never refused, since someone who knows the password shares the address:
 //
 //   - A pair has 5 failures free. Each further one refuses the pair for twice
-//     the time: 1 second up to 1 minute, or up to 4 seconds if the pair has
-//     succeeded before, since then someone who knows the password shares the
-//     address. A success, or 15 minutes without a failure, forgives all.
+//     the time: 1 second up to 1 minute. A success, or 15 minutes without a
+//     failure, forgives all.
+//   - A pair that has succeeded before has 100 failures, and regains one every 3
+//     seconds. When they are spent its attempts wait for a second.
 //   - An address has 100 failures, and regains one every 3 seconds. When they
 //     are spent, pairs that have not succeeded before are refused. This ends
 //     the search for a principal with a common password.
@@ -56,7 +57,6 @@ const (
 	forgivenAfter  = 15 * time.Minute
 	firstRefusal   = time.Second
 	longestRefusal = time.Minute
-	provenRefusal  = 4 * time.Second
 	failureBudget  = 100
 	regainedEvery  = 3 * time.Second
 	suspicionDelay = time.Second
@@ -112,7 +112,8 @@ type pair struct {
 	failures int
 	failed   time.Time // the last time
 	until    time.Time // refused before
-	proven   bool      // has succeeded
+	proven   bool      // has succeeded: then only spent counts
+	spent    budget
 	underWay int
 	waiting  []chan struct{} // closed when it is their turn to try again
 }
@@ -127,7 +128,7 @@ func (p *pair) wake(n int) {
 
 // limit is how many attempts may be under way.
 func (p *pair) limit() int {
-	if p.failures >= freeFailures {
+	if !p.proven && p.failures >= freeFailures {
 		return 1
 	}
 	return maxUnderWay
@@ -182,7 +183,11 @@ func (t *Throttle) tryAdmit(principal uint64, address netip.Addr) (p *pair, dela
 		return p, 0, "", turn
 	}
 	p.underWay++
-	if !p.proven && t.principals.get(principal).spent(now) {
+	suspect := &p.spent
+	if !p.proven {
+		suspect = t.principals.get(principal)
+	}
+	if suspect.spent(now) {
 		delay = suspicionDelay
 	}
 	return p, delay, "", nil
@@ -198,15 +203,16 @@ func (t *Throttle) settle(p *pair, principal uint64, address netip.Addr, judged,
 	case !judged:
 	case !failed:
 		p.failures, p.until, p.proven = 0, time.Time{}, true
+	case p.proven:
+		p.spent.spend(now)
+		t.principals.get(principal).spend(now)
 	default:
 		p.failures++
 		p.failed = now
 		if over := p.failures - freeFailures; over > 0 {
-			p.until = now.Add(refusal(over, p.proven))
+			p.until = now.Add(refusal(over))
 		}
-		if !p.proven {
-			t.addresses.get(address).spend(now)
-		}
+		t.addresses.get(address).spend(now)
 		t.principals.get(principal).spend(now)
 	}
 	if now.Before(p.until) {
@@ -218,13 +224,7 @@ func (t *Throttle) settle(p *pair, principal uint64, address netip.Addr, judged,
 
 // refusal is how long a pair is refused after its nth failure that was not
 // free.
-func refusal(n int, proven bool) time.Duration {
-	longest := longestRefusal
-	if proven {
-		longest = provenRefusal
-	}
-	return min(longest, firstRefusal<<min(n-1, 10))
-}
+func refusal(n int) time.Duration { return min(longestRefusal, firstRefusal<<min(n-1, 10)) }
 
 // budget counts failures, of which one is forgotten every regainedEvery.
 type budget struct {

@@ -81,20 +81,28 @@ func TestThrottlePair(t *testing.T) {
 					time.Sleep(time.Nanosecond)
 				}
 				expect("allow", "right", "10.0.0.1")
-				for range freeFailures { // forgiven
+				// Proven: never refused, and made to wait when too much was wrong.
+				for range failureBudget {
+					begun := time.Now()
 					expect("wrong", "x", "10.0.0.1")
+					if waited := time.Since(begun); waited != 0 {
+						t.Fatalf("waited for %v", waited)
+					}
 				}
-				for _, seconds := range []int{1, 2, 4, 4, 4} { // proven
+				for range 3 {
+					begun := time.Now()
 					expect("wrong", "x", "10.0.0.1")
-					time.Sleep(time.Duration(seconds)*time.Second - time.Nanosecond)
-					expect("pair", "right", "10.0.0.1")
-					time.Sleep(time.Nanosecond)
+					expect("allow", "right", "10.0.0.1")
+					if waited := time.Since(begun); waited != 2*suspicionDelay {
+						t.Fatalf("waited for %v", waited)
+					}
 				}
-				time.Sleep(forgivenAfter)
-				for range freeFailures + 1 {
-					expect("wrong", "x", "10.0.0.1")
+				time.Sleep(failureBudget * regainedEvery)
+				begun := time.Now()
+				expect("allow", "right", "10.0.0.1")
+				if waited := time.Since(begun); waited != 0 {
+					t.Fatalf("waited for %v when all was forgotten", waited)
 				}
-				expect("pair", "x", "10.0.0.1")
 			})
 		})
 	}
