@@ -1,6 +1,6 @@
 // The services that the JavaScript SDK calls or serves (20 section 1), for the report, by feature: id, name,
-// and the call or callback of the SDK. Scenarios name those that they prove, and those that they show to be
-// lacking.
+// and the call or callback of the SDK, or null where it has none. Scenarios name those that they prove, and
+// those that they show to be lacking.
 
 export const SERVICES = Object.entries({
   Topics: [
@@ -88,7 +88,7 @@ export const SERVICES = Object.entries({
     [197, 'GET_SESSION_LOCKS', 'clients.getSessionLocks'],
   ],
   'Metrics and administration': [
-    [55, 'SYSTEM_PING', '–'],
+    [55, 'SYSTEM_PING', 'answered by the SDK itself'],
     [56, 'USER_PING', 'pingServer'],
     [132, 'FETCH_LOG_ENTRIES', 'logRetrieval.fetchEntries'],
     [135, 'PUT_SESSION_METRIC_COLLECTOR', 'metrics.putSessionMetricCollector'],
@@ -105,6 +105,12 @@ export const SERVICES = Object.entries({
     [187, 'SET_METRIC_ALERT', 'metrics.setMetricAlert'],
     [188, 'LIST_METRIC_ALERTS', 'metrics.listMetricAlerts'],
     [191, 'REMOVE_METRIC_ALERT', 'metrics.removeMetricAlert'],
+  ],
+  'Of other SDKs': [
+    [5, 'CHANGE_PRINCIPAL', null],
+    [18, 'SERVER_CONTROL_REGISTRATION', null],
+    [19, 'SERVER_CONTROL_DEREGISTRATION', null],
+    [115, 'CANCEL_ACQUIRE_SESSION_LOCK', null],
   ],
   'Topic views': [
     [138, 'CREATE_TOPIC_VIEW', 'topicViews.createTopicView'],

@@ -60,13 +60,17 @@ export class Host {
     await this.#get(id).process.line(new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')));
   }
 
-  // A port that nothing listens on. Another process could take it; on a test machine none does.
+  // A port that nothing listens on, below those that systems give to outgoing connections: one of those
+  // may take a port in the moment before a server does.
   async freePort() {
-    const probe = net.createServer();
-    await new Promise((resolve) => probe.listen(0, '127.0.0.1', resolve));
-    const { port } = probe.address();
-    await new Promise((resolve) => probe.close(resolve));
-    return port;
+    for (;;) {
+      const port = 10_000 + Math.floor(Math.random() * 20_000);
+      const probe = net.createServer();
+      const free = await new Promise((resolve) => probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+      if (!free) continue;
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
   }
 
   // A TCP port that accepts and never says anything.
