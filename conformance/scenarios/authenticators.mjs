@@ -204,6 +204,22 @@ export const authenticators = [
     },
   },
   {
+    id: 'authenticators.permission-withdrawn',
+    group: GROUP,
+    title: 'one whose session has lost AUTHENTICATE is shown no credentials any more',
+    services: [120],
+    transports: ONE,
+    async run(t) {
+      const { connect, control, port } = await scene(t);
+      const admin = await t.admin({ port });
+      const asked = await authenticator(t, control, BEFORE, ({ callback }) => callback.deny());
+      await denied(t, connect('client', 'password'), 'with the permission');
+      await admin.clients.changeRoles(control.sessionId, ['AUTHENTICATION_HANDLER'], []);
+      await connect('client', 'password');
+      t.equal(asked.of('request').length, 1, 'requests');
+    },
+  },
+  {
     id: 'authenticators.reauthentication',
     group: GROUP,
     title: 'it is asked at re-authentication too, with the principal until then, the user properties, and what is proposed',

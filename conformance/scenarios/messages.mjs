@@ -379,4 +379,22 @@ export const messages = [
       t.ok(client.isConnected(), 'the session goes on');
     },
   },
+  {
+    id: 'messages.permission-withdrawn',
+    group: GROUP,
+    title: 'a handler whose session has lost REGISTER_HANDLER is asked nothing, while it has not',
+    services: [85],
+    transports: ONE,
+    async run(t) {
+      const [admin, control, client] = [await t.admin(), await t.control(), await t.connect()];
+      const path = t.path();
+      const asked = await handler(t, control, path);
+      const roles = ['CLIENT_CONTROL', 'AUTHENTICATION_HANDLER'];
+      await admin.clients.changeRoles(control.sessionId, roles, []);
+      await t.refused(ask(t, client, path), UNHANDLED, 'without the permission');
+      await admin.clients.changeRoles(control.sessionId, [], roles);
+      t.equal(await ask(t, client, path), 'question', 'with the permission again');
+      t.equal(asked.of('request').length, 1, 'requests');
+    },
+  },
 ];
