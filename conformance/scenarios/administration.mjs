@@ -175,7 +175,8 @@ export const administration = [
     group: METRICS,
     title: 'an alert waits for its condition, then is silent until another one holds, and publishes again',
     services: [187],
-    transports: BOTH,
+    transports: ONE,
+    timeoutMs: 40_000,
     async run(t) {
       const { port } = await t.host.serve();
       const admin = await t.admin({ port });

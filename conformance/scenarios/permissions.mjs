@@ -300,6 +300,7 @@ export const permissions = [
     group: GROUP,
     title: 'each call goes through with the permissions that it needs, and is refused with ACCESS_DENIED when one of them is missing',
     transports: ONE,
+    timeoutMs: 40_000,
     async run(t) {
       const { port } = await t.host.serve();
       const admin = await t.admin({ port });
