@@ -31,6 +31,15 @@ Takes what serve takes, from the same flags, environment and file, and starts no
     advect config print --config advect.yaml --format json | jq '."queue-bytes".value'
 `
 
+const explainHelp = `
+Prints in one line which role, assigned at which path, grants or denies a permission. Needs the permission
+VIEW_SECURITY. What an authenticator has given to a session shows if its id is asked about:
+
+    advect explain control UPDATE_TOPIC prices/eur --principal admin
+    advect explain 20f9a1d3c2b4e5f6-0000000000000007 MODIFY_SESSION --principal admin
+    advect explain '' READ_TOPIC Diffusion --principal admin --json | jq .granted
+`
+
 const passwdHelp = `
 Asks for the new password twice and writes it, hashed, to the data directory of the server. A running server takes it
 over; sessions that are open stay open. The directory is created when missing, so that passwords can be changed

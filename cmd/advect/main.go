@@ -35,6 +35,7 @@ type cli struct {
 	Respond  respondCmd  `cmd:"" help:"Answer requests, and show them."`
 	Sessions sessionsCmd `cmd:"" help:"List, watch and control sessions."`
 	Security securityCmd `cmd:"" help:"Show and change principals, roles and permissions."`
+	Explain  explainCmd  `cmd:"" help:"Say why somebody has a permission, or why not."`
 	Metrics  metricsCmd  `cmd:"" help:"Show the metrics of the server."`
 	Logs     logsCmd     `cmd:"" help:"Show the log of the server."`
 	Export   exportCmd   `cmd:"" help:"Write topics with their values as JSON lines."`

@@ -30,10 +30,12 @@ func TestMain(m *testing.M) {
 //	code N COMMAND...       run a command that must exit with code N
 //	start NAME COMMAND...   start a process; its output goes to NAME.out and NAME.err
 //	await NAME RE [VAR]     wait until an output of the process matches; VAR gets the group
-//	stop NAME               send SIGTERM and expect exit code 0
+//	terminate NAME          send SIGTERM and expect exit code 0
 //	signal NAME SIGNAL      send SIGTERM, SIGINT or SIGKILL
 //	ended NAME [N]          wait for the process to end by itself, with code N or 0
 //	post URL JSON           make a request that must succeed
+//	damage FILE OLD NEW     replace the first OLD in a file
+//	damage FILE N           cut a file off after N bytes
 //	certificate             write cert.pem and key.pem for 127.0.0.1
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -47,8 +49,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "start": start, "await": await, "stop": stop, "signal": signalTo, "ended": ended,
-			"certificate": certificate, "post": post,
+			"code": code, "start": start, "await": await, "terminate": terminate, "signal": signalTo, "ended": ended,
+			"certificate": certificate, "damage": damage, "post": post,
 		},
 	})
 }
@@ -206,7 +208,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	p := named(ts, args, 1, 1)
 	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
 	ended(ts, neg, args)
@@ -248,6 +250,25 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	} {
 		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(block), 0o600))
 	}
+}
+
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: damage FILE OLD NEW, or damage FILE N")
+	}
+	before := ts.ReadFile(args[0])
+	after := ""
+	if len(args) == 3 {
+		after = strings.Replace(before, args[1], args[2], 1)
+	} else {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		after = before[:min(n, len(before))]
+	}
+	if after == before {
+		ts.Fatalf("%s stays as it is", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(after), 0o600))
 }
 
 func post(ts *testscript.TestScript, neg bool, args []string) {
