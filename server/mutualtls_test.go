@@ -7,9 +7,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,6 +203,32 @@ func TestCertificateExpires(t *testing.T) {
 	soon := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) }
 	s := connect(t, srv, a.over(srv, a.issue("admin", soon)), anonymous())
 	s.expectEnd()
+}
+
+// TestCertificateOfABrowser: pages of others cannot use the certificate of the user.
+func TestCertificateOfABrowser(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, t.TempDir())
+	srv := start(t, a.configure)
+	u, _ := url.Parse(srv.URLs()[1])
+	for origin, want := range map[string]string{
+		"https://" + u.Host: "admin", "https://evil.example": "", "https://evil.example:" + u.Port(): "", "https://127.0.0.1": "", "null": "", "%": "",
+	} {
+		certificate := a.issue("admin")
+		nc := tls.Client(dial(t, u.Host), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})
+		c := &webSocket{nc, newReader(nc)}
+		fmt.Fprintf(nc, "GET /diffusion?%s HTTP/1.1\r\nOrigin: %s\r\n%s\r\n", anonymous().query(), origin, strings.Replace(upgradeHeaders, "Host: advect", "Host: "+u.Host, 1))
+		if res, err := http.ReadResponse(c.r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: %v, %v", origin, res, err)
+		}
+		if response, err := c.receive(); err != nil || len(response) != wire.ResponseLen {
+			t.Fatalf("%s: response %x, %v", origin, response, err)
+		}
+		s := &peer{t: t, link: c, request: anonymous()}
+		if got := s.properties()["$Principal"]; got != want {
+			t.Errorf("a page of %s is %q, want %q", origin, got, want)
+		}
+	}
 }
 
 func TestClientCertificatesRequired(t *testing.T) {

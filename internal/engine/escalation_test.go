@@ -346,3 +346,26 @@ func TestPermissionsInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestPermissionsThatAmountToAll holds what docs/security.md warns of: whoever may
+// change sessions may give itself any role, and whoever authenticates admits anybody
+// as anything. The platform has it so.
+func TestPermissionsThatAmountToAll(t *testing.T) {
+	e := newEngine(t, nil)
+	admin := security.Globals(security.ModifySecurity)
+	c := newClient(t, e, "control")
+	if c.holds(admin) {
+		t.Fatal("control has it from the start")
+	}
+	c.succeeds(1, service.ChangeAuthorisationRoles.AppendRequest(nil, 1, service.RolesRequest{
+		Session: c.ID(), RoleChanges: service.RoleChanges{Add: []string{security.RoleAdministrator}}}))
+	if !c.holds(admin) {
+		t.Error("MODIFY_SESSION no longer amounts to all: say so in docs/security.md")
+	}
+	newClient(t, e, "control").authenticator(beforeSystem, func(service.AuthenticationRequest) service.Authentication {
+		return allow(map[string]string{"$Roles": `"ADMINISTRATOR"`})
+	})
+	if s, _ := tryConnect(e, "anybody", "", nil); s == nil || !s.holds(admin) {
+		t.Error("AUTHENTICATE no longer amounts to all: say so in docs/security.md")
+	}
+}

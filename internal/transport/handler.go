@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -105,12 +106,24 @@ func (h *Config) connect(r *http.Request, kind engine.TransportKind, conn engine
 }
 
 // certificate returns what a client has proved by a certificate that a listener
-// has verified.
+// has verified. Browsers present the certificate of their user for any page: one
+// of another origin proves nothing by it.
 func certificate(r *http.Request) security.Certificate {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || ofAnotherOrigin(r) {
 		return security.Certificate{}
 	}
 	return security.CertificateOf(r.TLS.VerifiedChains[0][0])
+}
+
+// ofAnotherOrigin reports whether a request comes from a page that another host or
+// port has served. Programs that are no browser do not say where they come from.
+func ofAnotherOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }
 
 func address(r *http.Request) netip.Addr {
