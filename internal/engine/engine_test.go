@@ -148,14 +148,14 @@ func next(t testing.TB, s *Session, conn Conn, wanted func(*wire.Message) bool) 
 	}
 }
 
-// TestPermissions tries every service as every stock principal and compares what
-// happens with the roles of docs/operations.md.
-func TestPermissions(t *testing.T) {
+// permissionTable returns a request for every service, some for more, by name, and
+// the stock principals to whom it is denied.
+func permissionTable() (requests map[string][]byte, denied map[string][]string) {
 	spec := topic.Specification{Type: topic.String}
 	text := []byte{0x61, 'x'}
 	const nobody = "$Principal is 'nobody'"
 	a, reserved := service.Selection{Selector: "?a//"}, service.Selection{Selector: "?Diffusion//"}
-	requests := map[string][]byte{
+	requests = map[string][]byte{
 		"subscribe":            service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?a//"}),
 		"subscribe reserved":   service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: "?Diffusion//"}),
 		"unsubscribe":          service.Unsubscribe.AppendRequest(nil, 1, service.Selection{Selector: "?a//"}),
@@ -255,7 +255,7 @@ func TestPermissions(t *testing.T) {
 		"alerts":                    service.ListMetricAlerts.AppendRequest(nil, 1, service.Empty{}),
 		"remove alert":              service.RemoveMetricAlert.AppendRequest(nil, 1, ""),
 	}
-	denied := map[string][]string{ // to whom
+	denied = map[string][]string{ // to whom
 		"add":                  {"", "client", "operator"},
 		"set":                  {"", "client", "operator"},
 		"add and set":          {"", "client", "operator"},
@@ -327,6 +327,14 @@ func TestPermissions(t *testing.T) {
 		"alerts":                    {"", "client", "control", "operator"},
 		"remove alert":              {"", "client", "control", "operator"},
 	}
+	return requests, denied
+}
+
+// TestPermissions tries every service as every stock principal and compares what
+// happens with the roles of docs/operations.md.
+func TestPermissions(t *testing.T) {
+	requests, denied := permissionTable()
+	spec := topic.Specification{Type: topic.String}
 	e := newEngine(t, nil)
 	if _, err := e.tree.Add(somebody, &service.AddRequest{Path: "a", Specification: spec}); err != nil {
 		t.Fatal(err)
