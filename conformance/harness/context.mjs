@@ -114,10 +114,7 @@ export class Context {
   // handed the script builder.
   async govern(port, change) {
     const { security } = await this.admin({ port });
-    await security.updateSecurityStore(change(security.securityScriptBuilder()).build()).catch((error) => {
-      if (error?.id === this.diffusion.errors.UNSUPPORTED.id) this.skip('needs the security store services');
-      throw error;
-    });
+    await security.updateSecurityStore(change(security.securityScriptBuilder()).build());
   }
 
   // A session of the principal control through an inspector that listens. heard() returns the messages

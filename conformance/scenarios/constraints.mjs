@@ -306,10 +306,7 @@ export const constraints = [
     async run(t) {
       const session = await t.control();
       const other = await t.control();
-      const lock = await session.lock(t.path('lock')).catch((error) => {
-        if (error?.id === t.diffusion.errors.UNSUPPORTED.id) t.skip('this server has no session locks');
-        throw error;
-      });
+      const lock = await session.lock(t.path('lock'));
       const constraint = t.constraints.locked(lock);
       const path = await t.topic(session, 'STRING');
       await check(t, session, path, 'STRING', 'x', constraint, true, 'locked');
