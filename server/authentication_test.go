@@ -490,7 +490,7 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	if strings.Count(text, want) != 2 || strings.Count(text, "\n") != strings.Count(text, "time=") {
 		t.Errorf("two refusals are logged as\n%s", text)
 	}
-	for _, part := range []string{"principal=admin", "address=127.0.0.1", `reason="system: wrong password"`} {
+	for _, part := range []string{"principal=admin", "address=127.0.0.1", `reason="system: wrong password"`, "system: unknown principal"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %s in\n%s", part, text)
 		}

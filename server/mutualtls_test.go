@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"advect.dev"
 	"advect.dev/internal/service"
 	"advect.dev/internal/wire"
 	"advect.dev/server"
@@ -248,5 +249,24 @@ func TestClientCertificatesRequired(t *testing.T) {
 	await(t, "the new authority", func() bool { return !rejected(t, a.over(srv, next.issue("client")), anonymous()) })
 	if !rejected(t, a.over(srv, a.issue("client")), anonymous()) {
 		t.Error("the authority before is still trusted")
+	}
+}
+
+// TestCertificateOfAProgram connects with the SDK, over both transports.
+func TestCertificateOfAProgram(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, t.TempDir())
+	srv := start(t, a.configure)
+	for _, transport := range []advect.Transport{advect.WebSocket, advect.HTTPPolling} {
+		session, err := advect.Open(t.Context(), srv.URLs()[1], advect.WithTransports(transport),
+			advect.WithTLSConfig(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*a.issue("control")}}))
+		if err != nil {
+			t.Fatalf("%v: %v", transport, err)
+		}
+		own, err := session.Properties(t.Context())
+		if err != nil || own["$Principal"] != "control" {
+			t.Errorf("%v: %v, %v", transport, own, err)
+		}
+		session.Close()
 	}
 }

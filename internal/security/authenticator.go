@@ -136,8 +136,8 @@ func AddRoles(roles, more []string) []string {
 }
 
 // Chain asks authenticators in turn until one allows or denies; if all
-// abstain, it denies (protocol 32 section 2). Its error joins those of the
-// authenticators that were asked, each with the name of its link.
+// abstain, it denies, with their reasons (protocol 32 section 2). Its error joins
+// those of the authenticators that were asked, each with the name of its link.
 type Chain []Link
 
 // Link is one authenticator in a [Chain].
@@ -149,6 +149,7 @@ type Link struct {
 // Authenticate implements [Authenticator]. If ctx ends, the decision is Deny.
 func (c Chain) Authenticate(ctx context.Context, r Request) (Decision, error) {
 	var errs []error
+	refusal := "no authenticator accepts the principal and its credentials"
 	for _, link := range c {
 		d, err := link.Authenticate(ctx, r)
 		if err != nil {
@@ -157,12 +158,15 @@ func (c Chain) Authenticate(ctx context.Context, r Request) (Decision, error) {
 		if ctx.Err() != nil {
 			return Decision{Reason: "no decision in time"}, errors.Join(append(errs, context.Cause(ctx))...)
 		}
+		if d.Reason != "" {
+			d.Reason = link.Name + ": " + d.Reason
+		}
 		if d.Outcome != Abstain {
-			if d.Reason != "" {
-				d.Reason = link.Name + ": " + d.Reason
-			}
 			return d, errors.Join(errs...)
 		}
+		if d.Reason != "" {
+			refusal += "; " + d.Reason
+		}
 	}
-	return Decision{Reason: "no authenticator accepts the principal and its credentials"}, errors.Join(errs...)
+	return Decision{Reason: refusal}, errors.Join(errs...)
 }

@@ -52,7 +52,7 @@ func (c *Certificates) Authenticate(_ context.Context, r Request) (Decision, err
 	}
 	p := c.store.state.Load().index[r.Principal]
 	if p == nil {
-		return Decision{Outcome: Abstain}, nil
+		return Decision{Outcome: Abstain, Reason: "the certificate is of no principal of the store"}, nil
 	}
 	return Decision{
 		Outcome:    Allow,

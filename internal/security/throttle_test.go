@@ -330,6 +330,8 @@ func TestChain(t *testing.T) {
 	}{
 		{"empty", nil, Deny, "no authenticator accepts the principal and its credentials, <nil>"},
 		{"all abstain", Chain{{"a", says(abstain, nil)}, {"b", says(abstain, nil)}}, Deny, "no authenticator accepts the principal and its credentials, <nil>"},
+		{"all abstain, one says why", Chain{{"a", says(Decision{Outcome: Abstain, Reason: "unknown"}, nil)}, {"b", says(abstain, nil)}}, Deny,
+			"no authenticator accepts the principal and its credentials; a: unknown, <nil>"},
 		{"first", Chain{{"a", says(allow, nil)}, {"b", says(deny, nil)}}, Allow, ", <nil>"},
 		{"deny", Chain{{"a", says(abstain, nil)}, {"b", says(deny, nil)}, {"c", says(allow, nil)}}, Deny, "b: no, <nil>"},
 		{"error and allow", Chain{{"a", says(abstain, down)}, {"b", says(allow, nil)}}, Allow, ", a: down"},
