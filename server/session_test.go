@@ -221,7 +221,7 @@ func TestSystemPings(t *testing.T) {
 // loses its connection, not its session.
 func TestUnresponsive(t *testing.T) {
 	onBoth(t, func(t *testing.T, k kind) {
-		srv := start(t, func(c *server.Config) { c.PingPeriod = 500 * time.Millisecond })
+		srv := start(t, func(c *server.Config) { c.PingPeriod = 1500 * time.Millisecond })
 		s := connect(t, srv, k, recoverable())
 		s.expect("ping 1")
 		if b, err := s.receive(); err == nil {
