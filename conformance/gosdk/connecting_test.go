@@ -183,7 +183,7 @@ func reconnectionDisabled(s *scene) {
 func closedByAnother(s *scene) {
 	session := s.connect()
 	events := s.events(session)
-	s.closeSession(shared.port, session.ID())
+	s.none(s.publisher(shared.port).Clients().Close(s.ctx, session.ID()), "close the session")
 	s.code(s.closed(session), advect.CodeClosedByServer, "closed")
 	s.equal(session.State(), advect.ClosedByServer, "state")
 	s.is(session.Err(), "closed", advect.ErrClosedByServer)

@@ -151,7 +151,8 @@ var (
 )
 
 func scenarios() []scenario {
-	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, updates, eventScenarios, services)
+	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, updates, eventScenarios, services,
+		messages, addressed, control, selections, sessionListeners)
 }
 
 func TestScenarios(t *testing.T) {

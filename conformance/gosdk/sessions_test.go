@@ -120,7 +120,7 @@ func closedByServer(s *scene) {
 	ended := make(chan error, 1)
 	_, err := advect.AddStream(f.session.Topics(), f.path, advect.Stream[datatype.Int64]{OnClose: func(err error) { ended <- err }})
 	s.none(err, "add stream")
-	s.closeSession(shared.port, f.session.ID())
+	s.none(s.publisher(shared.port).Clients().Close(s.ctx, f.session.ID()), "close the session")
 	s.code(s.closed(f.session), advect.CodeClosedByServer, "closed")
 	select {
 	case err := <-ended:
