@@ -152,7 +152,7 @@ var (
 
 func scenarios() []scenario {
 	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, updates, eventScenarios, services,
-		messages, addressed, control, selections, sessionListeners, locks)
+		messages, addressed, control, selections, sessionListeners, locks, stores)
 }
 
 func TestScenarios(t *testing.T) {
