@@ -1,7 +1,7 @@
 # Every verb is one script in scripts/ that also runs alone; the scripts say what they need.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench conform soak model
+.PHONY: help build run test lint fuzz bench peers conform soak model
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ fuzz: ## run each fuzz target for FUZZTIME (default 10m)
 
 bench: ## run the Go benchmarks (BENCH=pattern, COUNT=1)
 	@scripts/bench
+
+peers: ## measure the server beside others (PEERS=, SCENARIOS=, REPEAT=3); ten minutes
+	@scripts/bench-peers
 
 conform: ## run the conformance scenarios and regenerate docs/compatibility.md
 	@scripts/conform

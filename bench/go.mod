@@ -1,0 +1,3 @@
+module advect.dev/bench
+
+go 1.26

@@ -1,0 +1,49 @@
+package peers
+
+import (
+	"os/exec"
+	"strings"
+)
+
+// Floor is servers/floor: the least a Go server can do per delivery, one
+// unbuffered write of a frame that was encoded once. It is no product and has
+// no queues, no slow-consumer policy and no protocol; it shows what this
+// machine's kernel and the harness itself cost.
+type Floor struct{}
+
+func (Floor) Name() string        { return "floor" }
+func (Floor) Scenarios() []string { return nil }
+func (Floor) Endpoint() Endpoint  { return Endpoint{Path: "/"} }
+
+func (Floor) Command(env Env) (*exec.Cmd, error) {
+	bin, err := env.Bin("floor")
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(bin, "-port", itoa(env.Port)), nil
+}
+
+func (Floor) Subscriber(_ int, topics []string) Session { return &floorSession{topics: topics} }
+func (Floor) Publisher([]string) Publisher              { return &floorSession{} }
+
+type floorSession struct{ topics []string }
+
+func (s *floorSession) Open(link Link) {
+	link.Send([]byte("S " + strings.Join(s.topics, " ")))
+}
+
+func (s *floorSession) Receive(msg []byte, link Link) error {
+	if len(msg) == 1 && msg[0] == 'R' {
+		link.Ready()
+		return nil
+	}
+	link.Deliver(msg)
+	return nil
+}
+
+func (s *floorSession) AppendPublish(dst []byte, topic string, payload []byte) []byte {
+	dst = append(dst, "P "...)
+	dst = append(dst, topic...)
+	dst = append(dst, ' ')
+	return append(dst, payload...)
+}
