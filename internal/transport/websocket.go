@@ -23,6 +23,7 @@ const (
 	readBuffer   = 1024      // bytes held by an idle connection
 	keepBuffer   = 64 << 10  // largest message buffer kept between messages
 	batchBytes   = 256 << 10 // most that one flush takes at a time
+	joinBytes    = 32 << 10  // batches up to this are copied together
 	finishWithin = 5 * time.Second
 	drainWithin  = time.Second
 	pongWithin   = 2 * time.Second
@@ -197,7 +198,7 @@ func (w *batch) write(nc net.Conn, flat bool) error {
 		_, err := nc.Write(w.messages[0].Frame())
 		return err
 	}
-	if flat {
+	if flat || w.small() {
 		w.flat = w.flat[:0]
 		for _, m := range w.messages {
 			w.flat = append(w.flat, m.Frame()...)
@@ -213,6 +214,18 @@ func (w *batch) write(nc net.Conn, flat bool) error {
 	defer clear(w.vectors)
 	_, err := vectors.WriteTo(nc)
 	return err
+}
+
+// small reports whether a copy of the messages costs less than a write of their
+// vectors, each of which the kernel takes by itself.
+func (w *batch) small() bool {
+	n := 0
+	for _, m := range w.messages {
+		if n += len(m.Frame()); n > joinBytes {
+			return false
+		}
+	}
+	return true
 }
 
 // finish closes our direction after the last message, and lets the reader wait
