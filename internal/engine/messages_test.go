@@ -319,7 +319,7 @@ func TestRequestTimeout(t *testing.T) {
 		third, _ := asked(target, service.MessagingSend)
 		time.Sleep(time.Second - 1)
 		sender.none("before the time is over")
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		sender.fails(2, wire.CodeRequestTimeout)
 		target.respond(second)
