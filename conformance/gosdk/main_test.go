@@ -152,7 +152,7 @@ var (
 
 func scenarios() []scenario {
 	return slices.Concat(founding, connecting, cancelling, handshake, sessions, recovery, values(), topicScenarios, updates, eventScenarios, services,
-		messages, addressed, control, selections, sessionListeners, locks, stores, authenticators, permissionScenarios, metrics)
+		messages, addressed, control, selections, sessionListeners, locks, stores, authenticators, permissionScenarios, permissionExamples, metrics)
 }
 
 func TestScenarios(t *testing.T) {

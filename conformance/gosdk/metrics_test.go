@@ -27,6 +27,7 @@ var metrics = []scenario{
 	{"metrics.permissions", metricsGroup, "to read takes VIEW_SERVER, to define and to remove CONTROL_SERVER", ws, metricsPermissions},
 	{"metrics.alerts", metricsGroup, "an alert publishes the samples that meet its condition to a JSON topic, and is listed as it was set", ws, metricsAlerts},
 	{"metrics.alert-condition", metricsGroup, "an alert waits for its condition, then is silent until another one holds, and publishes again", ws, metricsAlertCondition},
+	{"metrics.alert-topics", metricsGroup, "an alert names its topics by members of the document and gives them properties, and leaves alone topics that others made", ws, metricsAlertTopics},
 	{"metrics.alert-replaced", metricsGroup, "an alert that is set again replaces the one of its name; specifications that are none are refused with the place of the error", ws, metricsAlertReplaced},
 	{"logs.fetch", logsGroup, "the latest lines of the log are read from any of them on", both, logsFetch},
 }
@@ -295,6 +296,41 @@ func metricsAlertCondition(s *scene) {
 	s.none(err, "remove")
 	g.connect()
 	s.await(received, value, 2)
+}
+
+func metricsAlertTopics(s *scene) {
+	g := s.governed("--server-name", "lighthouse")
+	_, err := g.Topics().AddAndSet(s.ctx, "taken", advect.NewSpecification(advect.JSON), doc(`"mine"`))
+	s.none(err, "add and set")
+	alerts := []advect.MetricAlert{
+		{Name: "taken", Specification: "select diffusion_sessions_open into topic taken"},
+		{Name: "named", Specification: "select diffusion_connector_total_number_of_connections_total from server lighthouse\n" +
+			"into topic by/<server>/<dimensions/connector> with properties { PRIORITY: high }\nwhere value >= 1"},
+		{Name: "elsewhere", Specification: "select diffusion_sessions_open from server elsewhere into topic never"},
+		{Name: "rounds", Specification: "select diffusion_server_uptime_millis into topic rounds"},
+	}
+	by, rounds := s.alerts(g.Session, "?by//"), s.alerts(g.Session, "rounds")
+	for _, a := range alerts {
+		s.none(g.Metrics().SetAlert(s.ctx, a.Name, a.Specification), "set "+a.Name)
+	}
+	s.await(by, value, 1)
+	s.await(rounds, value, 2)
+	path := by.of(subscribe)[0].path
+	s.ok(strings.HasPrefix(path, "by/lighthouse/") && len(path) > len("by/lighthouse/"), "topic %s", path)
+	found, err := g.Topics().FetchTopics(s.ctx, advect.FetchQuery{Selector: path, Properties: true})
+	s.none(err, "fetch")
+	s.equal(found.Topics[0].Specification.Properties[advect.PropertyPriority], "high", "priority")
+	taken, err := advect.FetchValue[datatype.JSON](s.ctx, g.Topics(), "taken")
+	s.none(err, "fetch")
+	s.equal(taken, doc(`"mine"`), "topic of another")
+	_, err = g.Topics().Fetch(s.ctx, "never")
+	s.is(err, "topic of another server", advect.ErrNoSuchTopic)
+	listed, err := g.Metrics().Alerts(s.ctx)
+	s.none(err, "list")
+	for i, a := range listed {
+		s.equal([]string{a.Name, a.Specification}, []string{alerts[i].Name, alerts[i].Specification}, "alerts in the order of their creation")
+	}
+	s.equal(len(listed), len(alerts), "alerts")
 }
 
 func metricsAlertReplaced(s *scene) {
