@@ -254,3 +254,38 @@ func flagged[Req any](ctx context.Context, c *Clients, verb string, svc *service
 	}
 	return int(res.Count), nil
 }
+
+// A LockHolder says who holds a session lock.
+type LockHolder struct {
+	Session  SessionID
+	Server   string // the name of the session's server
+	Sequence int64  // of the acquisition: see [Lock.Sequence]
+}
+
+// LockHolder returns who holds a session lock, and whether anybody does (protocol
+// 33 section 6). It takes the permission VIEW_SERVER.
+func (c *Clients) LockHolder(ctx context.Context, name string) (holder LockHolder, held bool, err error) {
+	res, err := call(ctx, c.session, service.GetSessionLock, service.Text(name))
+	if err != nil {
+		return LockHolder{}, false, fmt.Errorf("get holder of lock %s: %w", name, err)
+	}
+	return lockHolder(res.LockDetails), res.Held, nil
+}
+
+// LockHolders returns who holds which session locks, by the names of the locks. It
+// takes the permission VIEW_SERVER.
+func (c *Clients) LockHolders(ctx context.Context) (map[string]LockHolder, error) {
+	res, err := call(ctx, c.session, service.GetSessionLocks, service.Empty{})
+	if err != nil {
+		return nil, fmt.Errorf("get holders of locks: %w", err)
+	}
+	holders := make(map[string]LockHolder, len(res))
+	for name, details := range res {
+		holders[name] = lockHolder(details)
+	}
+	return holders, nil
+}
+
+func lockHolder(d service.LockDetails) LockHolder {
+	return LockHolder{Session: d.Owner, Server: d.Server, Sequence: d.Sequence}
+}

@@ -172,3 +172,26 @@ func TestLocksUnderCuts(t *testing.T) {
 		t.Errorf("only %d connections were cut", len(cutter.cuts))
 	}
 }
+
+// TestLockHolders asks who holds locks.
+func TestLockHolders(t *testing.T) {
+	ctx, url := soon(t), advecttest.Server(t).URL()
+	admin, control := open(t, url, "admin"), open(t, url, "control")
+	if _, held, err := admin.Clients().LockHolder(ctx, "a"); held || err != nil {
+		t.Errorf("a free lock: %v, %v", held, err)
+	}
+	lock, err := control.Lock(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder, held, err := admin.Clients().LockHolder(ctx, "a")
+	if err != nil || !held || holder.Session != control.ID() || holder.Sequence != lock.Sequence() || holder.Server == "" {
+		t.Errorf("holder %+v, %v, %v", holder, held, err)
+	}
+	if all, err := admin.Clients().LockHolders(ctx); err != nil || len(all) != 1 || all["a"] != holder {
+		t.Errorf("holders %v, %v", all, err)
+	}
+	if _, err := control.Clients().LockHolders(ctx); !errors.Is(err, advect.ErrPermissionDenied) {
+		t.Errorf("without VIEW_SERVER: %v", err)
+	}
+}
