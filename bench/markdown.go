@@ -22,7 +22,7 @@ func renderFile(w io.Writer, path string) error {
 	return r.markdown(w, filepath.Base(path))
 }
 
-// A column is a figure of a Markdown table: the median over the repeats.
+// A column is a figure of a Markdown table: the median over the quiet repeats.
 type column struct {
 	head   string
 	format string // of a float64
@@ -59,8 +59,10 @@ func (r *Report) markdown(w io.Writer, source string) error {
 		repeats = max(repeats, row.Repeat)
 	}
 	out := new(strings.Builder)
-	fmt.Fprintf(out, "%s, %d × %s, Linux %s, %s. Median of %d %s. Raw data: `bench/results/%s`.\n",
-		r.Started.Format("2 January 2006"), r.CPUs, r.CPUModel, r.Kernel, r.Go, repeats, plural(repeats, "run"), source)
+	fmt.Fprintf(out, "%s, %d × %s, Linux %s, %s. Raw data: `bench/results/%s`.\n"+
+		"Each line is the median of those of %d runs, their number in \"runs\", in which others used at most %.0f %% of the machine;\n"+
+		"where there was none, it is the run in which they used the least.\n",
+		r.Started.Format("2 January 2006"), r.CPUs, r.CPUModel, r.Kernel, r.Go, source, repeats, 100*quietShare)
 	fmt.Fprintf(out, "Versions: %s.\n", strings.Join(r.Versions, ", "))
 
 	groups, order := r.groups()
@@ -77,9 +79,9 @@ func (r *Report) markdown(w io.Writer, source string) error {
 			for _, c := range append([]column{{head: "server"}}, columns...) {
 				fmt.Fprintf(out, " %s |", c.head)
 			}
-			fmt.Fprintf(out, " to Advect |\n|---|%s---:|\n", strings.Repeat("---:|", len(columns)))
+			fmt.Fprintf(out, " runs | to Advect |\n|---|%s\n", strings.Repeat("---:|", len(columns)+2))
 		}
-		g := groups[k]
+		g := groups[k].quiet()
 		fmt.Fprintf(out, "| %s |", k.peer)
 		for _, c := range columns {
 			v := g.of(c.figure)
@@ -96,10 +98,10 @@ func (r *Report) markdown(w io.Writer, source string) error {
 		if k.mode == "idle" {
 			first = func(r Row) float64 { return r.SessionKiB }
 		}
-		if a := groups[ours]; a != nil && k.peer != "advect" && a.of(first) > 0 {
-			ratio = fmt.Sprintf("%.2f", g.of(first)/a.of(first))
+		if a := groups[ours]; a != nil && k.peer != "advect" {
+			ratio = fmt.Sprintf("%.2f", g.of(first)/a.quiet().of(first))
 		}
-		fmt.Fprintf(out, " %s |\n", ratio)
+		fmt.Fprintf(out, " %d | %s |\n", len(g), ratio)
 	}
 	for _, row := range r.Rows {
 		if row.Error != "" {
@@ -108,13 +110,6 @@ func (r *Report) markdown(w io.Writer, source string) error {
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
 }
 
 // table is the key of the table that a group's line belongs to.

@@ -113,6 +113,24 @@ func (g group) of(figure func(Row) float64) float64 {
 	return v[len(v)/2]
 }
 
+// quietShare is the foreign load up to which a measurement counts as undisturbed.
+const quietShare = 0.05
+
+// quiet returns the undisturbed repeats or, where there are none, the least
+// disturbed one.
+func (g group) quiet() group {
+	var q group
+	for _, r := range g {
+		if r.Foreign <= quietShare {
+			q = append(q, r)
+		}
+	}
+	if q == nil {
+		q = group{slices.MinFunc(g, func(a, b Row) int { return cmp.Compare(a.Foreign, b.Foreign) })}
+	}
+	return q
+}
+
 // spread returns a figure's range over the repeats, as text.
 func (g group) spread(figure func(Row) float64) string {
 	by := func(a, b Row) int { return cmp.Compare(figure(a), figure(b)) }

@@ -54,7 +54,7 @@ func newLoop(doc *Doc) (*loop, error) {
 	}
 	l := &loop{
 		epfd: epfd, doc: doc, start: time.Now(),
-		buf: make([]byte, 256<<10), conns: make(map[int]*conn),
+		buf: make([]byte, 4<<20), conns: make(map[int]*conn),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	go l.run()
