@@ -52,6 +52,7 @@ func run() error {
 	repeat := flag.Int("repeat", 1, "how often to run everything; peers take turns in going first")
 	pin := flag.Bool("pin", false, "keep the server on CPU 0 and the clients on CPU 1")
 	out := flag.String("out", "", "also write all results to this JSON file")
+	more := flag.Bool("more", false, "add to the results in the -out file, as further repeats")
 	render := flag.String("render", "", "run nothing: print the JSON file of an earlier run as Markdown")
 	flag.StringVar(&s.config.CacheDir, "cache", cache, "where install-peers.sh put the servers")
 	flag.StringVar(&s.config.BenchDir, "bench", ".", "the root of this module")
@@ -88,7 +89,16 @@ func run() error {
 	}
 
 	report := newReport(s.config.CacheDir)
-	for rep := range *repeat {
+	if *more {
+		earlier, err := readReport(*out)
+		if err != nil {
+			return err
+		}
+		earlier.Args = append(append(earlier.Args, "then"), report.Args...)
+		report = earlier
+	}
+	done := report.repeats()
+	for rep := done; rep < done+*repeat; rep++ {
 		for _, c := range cases {
 			for i := range adapters {
 				a := adapters[(i+rep)%len(adapters)]

@@ -1,23 +1,17 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 )
 
 // renderFile prints the report in a JSON file as Markdown.
 func renderFile(w io.Writer, path string) error {
-	b, err := os.ReadFile(path)
+	r, err := readReport(path)
 	if err != nil {
 		return err
-	}
-	var r Report
-	if err := json.Unmarshal(b, &r); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	return r.markdown(w, filepath.Base(path))
 }
@@ -54,15 +48,11 @@ var sessionColumns = []column{
 // mode. The last column is the server's processor time, or the memory of an idle
 // session, over that of Advect.
 func (r *Report) markdown(w io.Writer, source string) error {
-	repeats := 0
-	for _, row := range r.Rows {
-		repeats = max(repeats, row.Repeat)
-	}
 	out := new(strings.Builder)
 	fmt.Fprintf(out, "%s, %d × %s, Linux %s, %s. Raw data: `bench/results/%s`.\n"+
-		"Each line is the median of those of %d runs, their number in \"runs\", in which others used at most %.0f %% of the machine;\n"+
+		"Each line is the median of those of up to %d runs, their number in \"runs\", in which others used at most %.0f %% of the machine;\n"+
 		"where there was none, it is the run in which they used the least.\n",
-		r.Started.Format("2 January 2006"), r.CPUs, r.CPUModel, r.Kernel, r.Go, source, repeats, 100*quietShare)
+		r.Started.Format("2 January 2006"), r.CPUs, r.CPUModel, r.Kernel, r.Go, source, r.repeats(), 100*quietShare)
 	fmt.Fprintf(out, "Versions: %s.\n", strings.Join(r.Versions, ", "))
 
 	groups, order := r.groups()

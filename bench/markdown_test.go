@@ -26,7 +26,7 @@ func TestMarkdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"2 × a processor", "those of 3 runs", "bench/results/x.json", "Versions: advect v1, nats v2.",
+		"2 × a processor", "those of up to 3 runs", "bench/results/x.json", "Versions: advect v1, nats v2.",
 		"**fanout: 100 subscribers, full rate**\n\n| server |", "\n| advect | 3.00 |", "\n| nats | 6.00 |", "| 2 | 2.00 |\n",
 		"**idle: 9 sessions**", "\n| floor | 7 |  | 5.0 |", "| 1 | 0.50 |\n", "Failed: nats, idle with 9 sessions, run 2.",
 	} {

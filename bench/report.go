@@ -82,6 +82,27 @@ func newReport(cacheDir string) *Report {
 	}
 }
 
+// readReport returns the report that write wrote.
+func readReport(path string) (*Report, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Report)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// repeats returns how often the most repeated measurement was made.
+func (r *Report) repeats() (n int) {
+	for _, row := range r.Rows {
+		n = max(n, row.Repeat)
+	}
+	return n
+}
+
 func cpuModel() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	_, rest, _ := bytes.Cut(info, []byte("model name"))
