@@ -225,6 +225,7 @@ func eventsMessageLoss(s *scene) {
 		for n := range 10 {
 			s.set(other, other, "n", strconv.Itoa(n))
 		}
+		f.count(1, 12) // events may share a message; updates do not
 	})
 	f.found()
 	s.is(first(s, 1, closed)[0], "the listener", advect.ErrMessageLoss)
