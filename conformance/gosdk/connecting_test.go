@@ -133,7 +133,7 @@ func recoveryBufferExceeded(s *scene) {
 		publisher.add(paths[n], advect.String)
 	}
 	s.await(stream, subscribe, 10)
-	p.lose(func() {
+	p.lose(30, func() {
 		for round := range 3 {
 			for _, path := range paths {
 				publisher.set(path, datatype.String(fmt.Sprintf("%s round %d", path, round)))

@@ -290,27 +290,32 @@ func (e *endpoint) pass(w http.ResponseWriter, r *http.Request) {
 // A lossy is a proxy that can lose messages on their way to the client.
 type lossy struct {
 	port string
-	lose func(publish func())
+	lose func(sent int, publish func())
 }
 
-// lossy starts a lossy proxy in front of a server. lose has the server send what
-// publish causes and the client get none of it and lose its connection; over
-// polling the first message still arrives, by the poll that was open. The
-// session must not reconnect before lose is done.
+// lossy starts a lossy proxy in front of a server. lose has the server send the
+// messages, so many at least, that publish causes and the client get none of them
+// and lose its connection; over polling the first message still arrives, by the
+// poll that was open. The session must not reconnect before lose is done.
 func (s *scene) lossy(port string) lossy {
 	s.t.Helper()
 	if s.transport == advect.HTTPPolling {
 		e := s.endpointTo(port, nil)
-		return lossy{e.port, func(publish func()) {
+		return lossy{e.port, func(_ int, publish func()) {
 			e.hold()
 			publish()
 			e.loseHeld()
 		}}
 	}
 	p := s.inspect(port)
-	return lossy{p.port, func(publish func()) {
+	return lossy{p.port, func(sent int, publish func()) {
 		p.delay(time.Minute, "down")
+		before := p.down()
 		publish()
+		for p.down() < before+sent { // the server sends in its own time
+			s.none(s.ctx.Err(), "messages to lose")
+			time.Sleep(time.Millisecond)
+		}
 		p.cut("reset")
 		p.delay(0, "both")
 	}}

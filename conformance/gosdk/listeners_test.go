@@ -221,7 +221,7 @@ func eventsMessageLoss(s *scene) {
 	other := f.publisher.Session
 	r, closed, _ := s.listenToSessions(f.session, advect.SessionEventQuery{Properties: []string{"n"}})
 	s.of(r, other, 1)
-	p.lose(func() {
+	p.lose(12, func() {
 		for n := range 10 {
 			s.set(other, other, "n", strconv.Itoa(n))
 		}

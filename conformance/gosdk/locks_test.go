@@ -252,7 +252,7 @@ func locksMessageLoss(s *scene) {
 	mine, theirs := s.lock(f.session, "mine"), s.lock(other, "theirs")
 	pending := begin(func() error { _, err := f.session.Lock(s.ctx, "theirs"); return err })
 	request := p.waits(other, "mine")
-	lossy.lose(func() { f.count(1, 12) })
+	lossy.lose(12, func() { f.count(1, 12) })
 	f.found()
 	<-mine.Done()
 	request.acquired("the lock of the session that lost messages")

@@ -398,7 +398,7 @@ func messageLoss(s *scene) {
 	_, asked := handler(s, f.session, "lossy", silent, advect.WithOnClose(closed.add))
 	answer := begin(func() error { _, err := s.ask(f.publisher.Session, "lossy", "question"); return err })
 	first(s, 1, asked)
-	p.lose(func() { f.count(1, 12) })
+	p.lose(12, func() { f.count(1, 12) })
 	f.found()
 	err := answer()
 	s.ok(err != nil, "the request under way was answered")

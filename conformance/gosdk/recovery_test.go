@@ -128,7 +128,7 @@ func recoveredInFlight(s *scene) {
 	f := s.subscribedAt(shared.port, p.port)
 	f.count(1, 1)
 	s.await(f.stream, value, 1)
-	p.lose(func() { f.count(2, 20) })
+	p.lose(19, func() { f.count(2, 20) })
 	f.found()
 	f.count(21, 21)
 	s.awaitValue(f.stream, "21")
@@ -186,7 +186,7 @@ func recoveredWithLoss(s *scene) {
 	id := f.session.ID()
 	f.count(1, 1)
 	s.await(f.stream, value, 1)
-	p.lose(func() { f.count(2, 12) })
+	p.lose(11, func() { f.count(2, 12) })
 	f.found()
 	s.await(f.stream, subscribe, 2)
 	s.awaitValue(f.stream, "12")
@@ -195,7 +195,7 @@ func recoveredWithLoss(s *scene) {
 	last := f.stream.all()
 	s.equal(last[len(last)-1].old, "", "old value of the first value of the new subscription")
 	// The counts start again: a loss of fewer messages than the buffer holds is recovered.
-	p.lose(func() { f.count(13, 14) })
+	p.lose(2, func() { f.count(13, 14) })
 	f.losses = 2
 	f.found()
 	f.count(15, 15)
@@ -214,7 +214,7 @@ func callsFail(s *scene) {
 	f.count(1, 1)
 	s.await(f.stream, value, 1)
 	result := make(chan error, 1)
-	p.lose(func() {
+	p.lose(12, func() {
 		f.count(2, 3) // over polling the first of these arrives, and nothing after it
 		go func() {
 			_, err := f.session.PingServer(s.ctx)

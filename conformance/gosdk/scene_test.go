@@ -316,6 +316,19 @@ func (p *proxy) delay(d time.Duration, direction string) {
 	p.do("/delay", map[string]any{"ms": d.Milliseconds(), "direction": direction})
 }
 
+// down returns how many messages the server has sent.
+func (p *proxy) down() (n int) {
+	p.s.t.Helper()
+	var seen struct {
+		Sessions []soakStats `json:"sessions"`
+	}
+	p.s.none(p.order("/stats", nil, &seen), "inspector")
+	for _, one := range seen.Sessions {
+		n += one.Down
+	}
+	return n
+}
+
 // cut cuts the connections that there are, of which there must be one.
 func (p *proxy) cut(mode string) {
 	p.s.t.Helper()

@@ -343,6 +343,7 @@ func (s *soakSubscriber) behind(last int) string {
 type soakStats struct {
 	Session string         `json:"session"`
 	Codes   map[string]int `json:"codes"`
+	Down    int            `json:"down"`
 	Deltas  int            `json:"deltas"`
 	Cuts    int            `json:"cuts"`
 }

@@ -173,16 +173,16 @@ export class Context {
     return events.await(event, { count, ms: 1 });
   }
 
-  // A proxy that can lose messages on their way to the client: lossy.lose(publish) has the server
-  // send what publish() causes, and the client get none of it and lose its connection. Over polling
-  // the first message of publish() still arrives, by the poll that was open. The session must not
-  // reconnect before lose() is done: t.patient().
+  // A proxy that can lose messages on their way to the client: lossy.lose(sent, publish) has the
+  // server send the messages, so many at least, that publish() causes, and the client get none of
+  // them and lose its connection. Over polling the first of them still arrives, by the poll that was
+  // open. The session must not reconnect before lose() is done: t.patient().
   async lossy(port) {
     if (this.transport === 'polling') {
       const endpoint = await this.host.endpoint({ to: port ?? (await this.port()) });
       return {
         port: endpoint.port,
-        lose: async (publish) => {
+        lose: async (_, publish) => {
           await this.host.setPolls(endpoint.id, 'hold');
           await publish();
           await this.host.setPolls(endpoint.id, 'lose');
@@ -192,9 +192,12 @@ export class Context {
     const proxy = await this.inspected(port);
     return {
       port: proxy.port,
-      lose: async (publish) => {
+      lose: async (sent, publish) => {
         await proxy.delay(60_000, 'down');
+        const down = async () => (await proxy.stats()).sessions.reduce((n, session) => n + session.down, 0);
+        const before = await down();
         await publish();
+        while (await down() < before + sent); // the server sends in its own time
         await proxy.cut();
         await proxy.delay(0, 'both');
       },

@@ -125,7 +125,7 @@ export const connecting = [
       for (const path of paths) await publisher.topics.add(path, t.TopicType.STRING);
       await session.select('?many//');
       await stream.await('subscribe', { count: 10 });
-      await proxy.lose(async () => {
+      await proxy.lose(30, async () => {
         for (let round = 0; round < 3; round++) {
           for (const path of paths) {
             await publisher.topicUpdate.set(path, t.datatypes.string(), `${path} round ${round}`);

@@ -274,7 +274,7 @@ export const listeners = [
       const connection = t.events(session);
       const events = await listen(t, session, (p) => p.properties('n'));
       await eventsOf(events, other, 1);
-      await proxy.lose(async () => {
+      await proxy.lose(3, async () => {
         for (let n = 0; n < 10; n++) await other.clients.setSessionProperties(other.sessionId, { n: String(n) });
       });
       await connection.await('reconnect');

@@ -206,7 +206,7 @@ export const locks = [
       const theirs = await other.lock('theirs');
       const pending = await waiting(t, session, 'theirs');
       const request = await waiting(t, other, 'mine');
-      await proxy.lose(async () => {
+      await proxy.lose(10, async () => {
         for (let n = 0; n < 10; n++) await other.topicUpdate.set(path, t.datatypes.int64(), n);
       });
       await events.await('reconnect');

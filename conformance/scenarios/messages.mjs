@@ -328,7 +328,7 @@ export const messages = [
       const asked = await handler(t, session, 'lossy', { act: silent });
       const failed = t.rejects(ask(t, other, 'lossy'), 'request under way');
       await asked.await('request');
-      await proxy.lose(async () => {
+      await proxy.lose(10, async () => {
         for (let n = 0; n < 10; n++) await other.topicUpdate.set(topic, t.datatypes.int64(), n);
       });
       await events.await('reconnect');

@@ -110,7 +110,7 @@ export const sessions = [
       const { events, stream, publish } = await subscribed(t, { proxy, session: { reconnect: t.patient() } });
       await publish(1);
       await stream.await('value');
-      await proxy.lose(async () => {
+      await proxy.lose(19, async () => {
         for (let n = 2; n <= 20; n++) await publish(n);
       });
       await events.await('reconnect');
@@ -153,7 +153,7 @@ export const sessions = [
       const id = session.sessionId.toString();
       await publish(1);
       await stream.await('value');
-      await proxy.lose(async () => {
+      await proxy.lose(11, async () => {
         for (let n = 2; n <= 12; n++) await publish(n);
       });
       await events.await('reconnect');
@@ -162,7 +162,7 @@ export const sessions = [
       t.equal(session.sessionId.toString(), id, 'session id');
       t.equal(stream.types().filter((type) => type !== 'value'), ['subscribe', 'unsubscribe', 'subscribe'], 'stream events');
       // The counters start again: a loss of fewer messages than the buffer holds is recovered.
-      await proxy.lose(async () => {
+      await proxy.lose(2, async () => {
         await publish(13);
         await publish(14);
       });
