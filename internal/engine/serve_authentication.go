@@ -111,9 +111,9 @@ func (s *Session) authenticateAgain(r service.ReAuthenticateRequest, answer func
 
 // revoke ends a session that authentication no longer stands for.
 func (s *Session) revoke(r service.SessionRequest) (res service.Empty, err error) {
-	target := s.engine.session(r.Session)
-	if target == nil {
-		return res, noSuchSession(r.Session)
+	target, err := s.engine.target(r.Session)
+	if err != nil {
+		return res, err
 	}
 	target.Close(Revoked)
 	return res, nil

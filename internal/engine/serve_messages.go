@@ -97,9 +97,9 @@ func (e *Engine) handledPath(path string) (string, bool) {
 
 // sendToSession passes a request on to a stream of one session (30 section 3).
 func (s *Session) sendToSession(r service.SessionMessage, answer func(reply)) error {
-	target := s.engine.session(r.Session)
-	if target == nil {
-		return noSuchSession(r.Session)
+	target, err := s.engine.target(r.Session)
+	if err != nil {
+		return err
 	}
 	if refusal := target.deliver(&r.MessageRequest, answer); refusal != nil {
 		return refusal

@@ -157,9 +157,9 @@ func (s *Session) explain(r service.ExplainRequest) (res service.Explanation, er
 	policy := s.engine.cfg.Policies.Policy()
 	var roles []string
 	if r.Session != nil {
-		target := s.engine.session(*r.Session)
-		if target == nil {
-			return res, wire.Errorf(wire.CodeNoSuchSession, "no session %s", r.Session)
+		target, err := s.engine.target(*r.Session)
+		if err != nil {
+			return res, err
 		}
 		roles = target.identity.Load().roles
 	} else if roles, err = s.engine.rolesOf(r.Principal); err != nil {
