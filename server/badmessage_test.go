@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -192,7 +193,8 @@ func TestGoodFrames(t *testing.T) {
 }
 
 // TestPongsDoNotMixWithMessages has control frames answered while messages
-// flow: each frame arrives whole.
+// flow: each frame arrives whole. Of pings that came together only the latest
+// needs an answer (RFC 6455 section 5.5.3).
 func TestPongsDoNotMixWithMessages(t *testing.T) {
 	t.Parallel()
 	srv := start(t, nil)
@@ -201,8 +203,8 @@ func TestPongsDoNotMixWithMessages(t *testing.T) {
 	const rounds = 2000
 	done := make(chan error, 1)
 	go func() {
-		payload := bytes.Repeat([]byte{'p'}, 100)
 		for i := range rounds {
+			payload := fmt.Appendf(bytes.Repeat([]byte{'p'}, 92), "%08d", i)
 			both := append(service.UserPing.AppendRequest(nil, int64(i+1), service.Empty{}), 0)
 			if _, err := c.nc.Write(append(masked(0x82, both[:len(both)-1]...), masked(0x89, payload...)...)); err != nil {
 				done <- err
@@ -211,18 +213,22 @@ func TestPongsDoNotMixWithMessages(t *testing.T) {
 		}
 		done <- nil
 	}()
-	pongs, responses := 0, 0
-	for pongs < rounds || responses < rounds {
+	latest, responses := -1, 0
+	for latest < rounds-1 || responses < rounds {
 		f, err := c.frame()
 		switch {
 		case err != nil:
 			t.Fatal(err)
 		case f.Header.OpCode == ws.OpPong && len(f.Payload) == 100:
-			pongs++
+			n, err := strconv.Atoi(string(f.Payload[92:]))
+			if err != nil || n <= latest {
+				t.Fatalf("pong %q after that to ping %d", f.Payload, latest)
+			}
+			latest = n
 		case f.Header.OpCode == ws.OpBinary && f.Payload[0] == 0x06:
 			responses++
 		default:
-			t.Fatalf("frame %+v %x after %d pongs and %d responses", f.Header, f.Payload, pongs, responses)
+			t.Fatalf("frame %+v %x after pong %d and %d responses", f.Header, f.Payload, latest, responses)
 		}
 	}
 	if err := <-done; err != nil {

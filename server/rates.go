@@ -53,30 +53,6 @@ func (r *connectionRates) allow(address netip.Addr) bool {
 // at once, as a page and its workers do.
 const connectionsAtOnce = 5
 
-// rated is a listener that closes connections over the rate before it has spent
-// anything on them.
-type rated struct {
-	net.Listener
-	rates *connectionRates
-}
-
-// Accept implements [net.Listener].
-func (l rated) Accept() (net.Conn, error) {
-	for {
-		nc, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if a, ok := nc.RemoteAddr().(*net.TCPAddr); !ok || l.rates.allow(a.AddrPort().Addr()) {
-			return nc, nil
-		}
-		if tcp, ok := nc.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset: nothing of it stays behind here
-		}
-		_ = nc.Close()
-	}
-}
-
 // paid is the key of a connection's *atomic.Bool, which is set when the connection
 // has been used for a session.
 type paid struct{}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,8 +93,14 @@ func Start(cfg Config) (*Server, error) {
 	s.accepting.Store(true)
 	s.serving.Add(1)
 	go s.watchStores()
-	for _, l := range listeners {
-		s.serve(l)
+	for i, l := range listeners {
+		if err := s.serve(l); err != nil {
+			for _, l := range listeners[i:] {
+				_ = l.Close()
+			}
+			_ = s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -192,7 +199,7 @@ func (s *Server) listen() (open []listener, err error) {
 		if err != nil {
 			return open, err
 		}
-		open = append(open, listener{tls.NewListener(l, certificates.server()), tlsConnector, "wss"})
+		open = append(open, listener{tls.NewListener(transport.Admitting(l, s.admit()), certificates.server()), tlsConnector, "wss"})
 	}
 	return open, nil
 }
@@ -202,22 +209,35 @@ func (s *Server) open(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if s.rates != nil {
-		l = rated{l, s.rates}
-	}
 	return l, nil
 }
 
-func (s *Server) serve(l listener) {
+// admit returns what decides whether an address may make one more connection.
+func (s *Server) admit() func(netip.Addr) bool {
+	if s.rates == nil {
+		return nil
+	}
+	return s.rates.allow
+}
+
+func (s *Server) serve(l listener) error {
 	cfg := transport.Config{
 		Engine: s.engine, Log: s.log, Connector: l.connector, Accepting: s.accepting.Load,
-		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxMessageSize: s.cfg.MaxMessageSize,
+		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxHandshakes: s.cfg.MaxHandshakes, MaxMessageSize: s.cfg.MaxMessageSize,
 		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout,
 	}
 	if s.rates != nil {
 		cfg.Admit = s.rates.admit
 	}
 	h := transport.New(cfg)
+	front := l.Listener
+	if l.connector == plainConnector {
+		var err error
+		if front, err = h.Front(l.Listener, s.admit()); err != nil {
+			h.Close()
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
 	pending := newHandshakes(s.cfg.MaxHandshakes)
 	web := &http.Server{
 		Handler:           s.routes(h),
@@ -233,14 +253,15 @@ func (s *Server) serve(l listener) {
 	s.handlers = append(s.handlers, h)
 	s.https = append(s.https, web)
 	s.pending = append(s.pending, pending)
-	s.urls = append(s.urls, fmt.Sprintf("%s://%s/diffusion", l.scheme, l.Addr()))
+	s.urls = append(s.urls, fmt.Sprintf("%s://%s/diffusion", l.scheme, front.Addr()))
 	s.serving.Add(1)
 	go func() {
 		defer s.serving.Done()
-		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("listener failed", "address", l.Addr().String(), "error", err)
+		if err := web.Serve(front); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("listener failed", "address", front.Addr().String(), "error", err)
 		}
 	}()
+	return nil
 }
 
 // URL returns where SDKs connect: that of the first listener.

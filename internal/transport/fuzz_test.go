@@ -1,11 +1,11 @@
 package transport
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -144,22 +145,45 @@ func FuzzWebSocketReader(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		c := newWebSocket(newConn(in))
-		r := bufio.NewReaderSize(bytes.NewReader(in), readBuffer)
-		total := 0
-		for {
-			message, err := c.message(r, nil, maxMessage)
-			if cap(message) > 4*len(in)+8192 {
-				t.Fatalf("%d bytes allocated for %d that came", cap(message), len(in))
-			}
-			if err != nil {
-				return
-			}
-			if total += len(message); len(message) == 0 || len(message) > maxMessage || total > len(in) {
-				t.Fatalf("message of %d bytes, %d in all, out of %d", len(message), total, len(in))
+		whole, wholeErr := decode(t, in, len(in)+1)
+		for _, piece := range []int{1, 7, 1000} {
+			parts, err := decode(t, in, piece)
+			if !errors.Is(err, wholeErr) || !slices.EqualFunc(whole, parts, bytes.Equal) {
+				t.Fatalf("in pieces of %d bytes: %d messages and %v, at once: %d and %v", piece, len(parts), err, len(whole), wholeErr)
 			}
 		}
 	})
+}
+
+// decode gives bytes to a decoder in pieces of a size, and returns the messages.
+func decode(t *testing.T, in []byte, piece int) (messages [][]byte, err error) {
+	var d decoder
+	total := 0
+	in = bytes.Clone(in) // which is unmasked in place
+	for more := range slices.Chunk(in, piece) {
+		b := d.join(bytes.Clone(more))
+		for {
+			op, payload, rest, ok, err := d.next(b, maxMessage)
+			if err != nil {
+				return messages, err
+			}
+			if !ok {
+				d.keep(rest)
+				break
+			}
+			if op == ws.OpBinary {
+				messages = append(messages, bytes.Clone(payload))
+				if total += len(payload); len(payload) == 0 || len(payload) > maxMessage || total > len(in) {
+					t.Fatalf("message of %d bytes, %d in all, out of %d", len(payload), total, len(in))
+				}
+			}
+			b = rest
+		}
+		if held := cap(d.part) + cap(d.message); held > 4*len(in)+8192 {
+			t.Fatalf("%d bytes held for %d that came", held, len(in))
+		}
+	}
+	return messages, nil
 }
 
 // FuzzWebSocketSession gives whatever bytes follow a handshake to a session, as
@@ -171,14 +195,14 @@ func FuzzWebSocketSession(f *testing.F) {
 	e := newEngine(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		nc := newConn(in)
-		c := newWebSocket(nc)
+		c := newStream(nc, maxMessage)
 		q := wire.ConnectRequest{Type: "WB", Version: wire.Version}
-		res, session := e.Connect(t.Context(), q, engine.Peer{Addr: netip.IPv6Loopback(), Transport: engine.WebSocket}, c)
+		res, session := e.Connect(t.Context(), q, engine.Peer{Addr: netip.IPv6Loopback(), Transport: engine.WebSocket}, &c.webSocket)
 		if session == nil {
 			t.Fatalf("rejected: %v", res.Code)
 		}
 		c.session = session
-		c.run(wire.AppendConnectResponse(nil, res), nil, maxMessage)
+		c.run(wire.AppendConnectResponse(nil, res), nil)
 		<-nc.closed
 		awaitNone(t, e)
 	})

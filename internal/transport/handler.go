@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -24,6 +25,7 @@ type Config struct {
 	Accepting        func() bool
 	HandshakeTimeout time.Duration // bounds the body of a request
 	MaxMessageSize   int           // bytes
+	MaxHandshakes    int           // connections of a front on which no request has come
 	PollHold         time.Duration // how long a poll without messages is held
 	PollTimeout      time.Duration // without a poll for so long, the client is lost
 	// Admit reports whether a polling client at an address may open a session with a
@@ -35,17 +37,22 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	polling *polling
-	conns   sync.WaitGroup // WebSocket connections
+	fronts  []*front
+	conns   sync.WaitGroup // WebSocket connections, and those of fronts
 }
 
 // New returns a handler, to be closed.
 func New(cfg Config) *Handler { return &Handler{cfg: cfg, polling: newPolling(cfg)} }
 
 // Close returns when the handler's goroutines have ended. WebSocket connections
-// end soon after their sessions, so those must have been closed.
+// end soon after their sessions, so those must have been closed, and the listeners
+// of Front too.
 func (h *Handler) Close() {
 	h.polling.close()
 	h.conns.Wait()
+	for _, f := range h.fronts {
+		f.poller.close()
+	}
 }
 
 // Serves reports whether a request path is one of the protocol's: any that ends
@@ -89,18 +96,42 @@ func allowOrigin(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
+// A request asks for a connection.
+type request struct {
+	wire.ConnectRequest
+	rejection   error // what is wrong with it
+	ctx         context.Context
+	address     netip.Addr
+	certificate security.Certificate
+}
+
+func newRequest(ctx context.Context, rawQuery string, header http.Header, address netip.Addr, c security.Certificate) *request {
+	r := &request{ctx: ctx, address: address, certificate: c}
+	r.ConnectRequest, r.rejection = wire.ParseConnectRequest(wire.NewParameters(rawQuery, header))
+	return r
+}
+
+// ofHTTP returns what an HTTP request asks for.
+func ofHTTP(r *http.Request) *request {
+	return newRequest(r.Context(), r.URL.RawQuery, r.Header, address(r), certificate(r))
+}
+
+// quick reports whether connect will return at once.
+func (r *request) quick(e *engine.Engine) bool {
+	return r.rejection != nil || e.Quick(r.ConnectRequest)
+}
+
 // connect hands a request to the engine and returns the connection response as
 // bytes; the session is nil if it is a rejection.
-func (h *Config) connect(r *http.Request, kind engine.TransportKind, conn engine.Conn) ([]byte, *engine.Session) {
-	q, err := wire.ParseConnectRequest(wire.NewParameters(r.URL.RawQuery, r.Header))
+func (h *Config) connect(r *request, kind engine.TransportKind, conn engine.Conn) ([]byte, *engine.Session) {
 	var res wire.ConnectResponse
 	var s *engine.Session
-	if rejection, ok := err.(*wire.Rejection); ok {
-		h.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", r.RemoteAddr)
+	if rejection, ok := r.rejection.(*wire.Rejection); ok {
+		h.Log.Debug("connection rejected", "code", rejection.Code, "reason", rejection.Reason, "address", r.address)
 		res = engine.Reject(rejection)
 	} else {
-		peer := engine.Peer{Addr: address(r), Transport: kind, Connector: h.Connector, Certificate: certificate(r)}
-		res, s = h.Engine.Connect(r.Context(), q, peer, conn)
+		peer := engine.Peer{Addr: r.address, Transport: kind, Connector: h.Connector, Certificate: r.certificate}
+		res, s = h.Engine.Connect(r.ctx, r.ConnectRequest, peer, conn)
 	}
 	return wire.AppendConnectResponse(nil, res), s
 }

@@ -165,7 +165,7 @@ func (p *polling) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &pollConn{polling: p, wake: make(chan struct{}, 1), since: time.Now(), sent: make(chan struct{})}
-	response, session := p.cfg.connect(r, engine.HTTPPolling, c)
+	response, session := p.cfg.connect(ofHTTP(r), engine.HTTPPolling, c)
 	if session != nil {
 		p.add(c, session)
 	}

@@ -23,9 +23,9 @@ func TestEndBeforeResponse(t *testing.T) {
 		e := newEngine(t)
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		c := newWebSocket(ours)
+		c := newStream(ours, maxMessage)
 		q := wire.ConnectRequest{Type: "WB", Version: wire.Version}
-		res, session := e.Connect(t.Context(), q, engine.Peer{Addr: netip.IPv6Loopback(), Transport: engine.WebSocket}, c)
+		res, session := e.Connect(t.Context(), q, engine.Peer{Addr: netip.IPv6Loopback(), Transport: engine.WebSocket}, &c.webSocket)
 		if session == nil {
 			t.Fatalf("rejected: %v", res.Code)
 		}
@@ -35,7 +35,7 @@ func TestEndBeforeResponse(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			c.run(response, nil, maxMessage)
+			c.run(response, nil)
 		}()
 		if _, err := io.ReadFull(theirs, make([]byte, 2+len(response))); err != nil {
 			t.Fatal(err)
