@@ -70,28 +70,31 @@ func local(r *http.Request) bool {
 	return loopback(r.RemoteAddr) && loopback(host)
 }
 
-// handshakes bounds the connections on which no request has arrived yet, so
-// that a flood of them cannot use up memory and descriptors.
+// handshakes bounds the connections of an HTTP server on which no request has
+// arrived yet.
 type handshakes struct {
-	limit int
+	openings *transport.Openings
 
 	mu      sync.Mutex
 	pending map[net.Conn]struct{}
 }
 
-func newHandshakes(limit int) *handshakes {
-	return &handshakes{limit: limit, pending: make(map[net.Conn]struct{})}
+func newHandshakes(o *transport.Openings) *handshakes {
+	return &handshakes{openings: o, pending: make(map[net.Conn]struct{})}
 }
 
 // state is called by the HTTP server when a connection changes state.
 func (h *handshakes) state(c net.Conn, state http.ConnState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if state != http.StateNew {
+	if _, pending := h.pending[c]; pending && state != http.StateNew {
 		delete(h.pending, c)
+		h.openings.Leave()
+	}
+	if state != http.StateNew {
 		return
 	}
-	if len(h.pending) >= h.limit {
+	if !h.openings.Counts(c) && !h.openings.Enter() {
 		cut(c)
 		return
 	}

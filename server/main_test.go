@@ -98,3 +98,6 @@ func untouched(t *testing.T, srv *server.Server) func() {
 		awaitSessions(t, srv, 0)
 	}
 }
+
+// raceEnabled says that the race detector is on.
+var raceEnabled bool

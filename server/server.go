@@ -223,7 +223,7 @@ func (s *Server) admit() func(netip.Addr) bool {
 func (s *Server) serve(l listener) error {
 	cfg := transport.Config{
 		Engine: s.engine, Log: s.log, Connector: l.connector, Accepting: s.accepting.Load,
-		HandshakeTimeout: s.cfg.HandshakeTimeout, MaxHandshakes: s.cfg.MaxHandshakes, MaxMessageSize: s.cfg.MaxMessageSize,
+		HandshakeTimeout: s.cfg.HandshakeTimeout, Openings: transport.NewOpenings(s.cfg.MaxHandshakes), MaxMessageSize: s.cfg.MaxMessageSize,
 		PollHold: s.cfg.PollHold, PollTimeout: s.cfg.PollTimeout,
 	}
 	if s.rates != nil {
@@ -238,7 +238,7 @@ func (s *Server) serve(l listener) error {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	pending := newHandshakes(s.cfg.MaxHandshakes)
+	pending := newHandshakes(cfg.Openings)
 	web := &http.Server{
 		Handler:           s.routes(h),
 		ReadHeaderTimeout: s.cfg.HandshakeTimeout,

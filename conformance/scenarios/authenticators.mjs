@@ -268,11 +268,11 @@ export const authenticators = [
     async run(t) {
       const { connect, control } = await scene(t);
       await authenticator(t, control, BEFORE, ({ principal, callback }) => callback.allow(
-        principal === 'short' ? { $ExpiryTime: String(Date.now() + 600) } : {}));
+        principal === 'short' ? { $ExpiryTime: String(Date.now() + 2000) } : {}));
       const expiring = await connect('short', 'x', { reconnect: false });
       const renewed = await connect('short', 'x', { reconnect: false });
       const events = t.events(expiring);
-      t.ok(Number((await expiring.getSessionProperties()).$ExpiryTime) > Date.now() - 600, '$ExpiryTime');
+      t.ok(Number((await expiring.getSessionProperties()).$ExpiryTime) > Date.now() - 2000, '$ExpiryTime');
       t.equal(await renewed.security.reauthenticate('long', 'x', {}), true, 're-authentication');
       t.equal((await renewed.getSessionProperties()).$ExpiryTime, undefined, '$ExpiryTime after re-authentication');
       const listener = t.record('session events');

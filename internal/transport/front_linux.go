@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -32,7 +31,6 @@ type front struct {
 	ctx     context.Context // of what is asked for
 	stop    context.CancelFunc
 	others  chan net.Conn
-	opening atomic.Int64 // connections without a request
 
 	mu     sync.Mutex
 	closed bool // and fd with it
@@ -141,7 +139,7 @@ func (f *front) accept(admit func(netip.Addr) bool) {
 			_ = unix.Close(fd)
 			continue
 		}
-		if f.opening.Load() >= int64(f.handler.cfg.MaxHandshakes) {
+		if !f.handler.cfg.Openings.Enter() {
 			_ = unix.Close(fd)
 			continue
 		}
@@ -169,7 +167,6 @@ func (f *front) begin(fd int, peer netip.AddrPort) {
 	c.fd = fd
 	c.link, c.maxMessage = c, f.handler.cfg.MaxMessageSize
 	c.writing.Store(true)
-	f.opening.Add(1)
 	f.poller.conns.Add(1)
 	if err := c.loop.add(c); err != nil {
 		f.handler.cfg.Log.Warn("cannot watch a connection", "error", err)
@@ -196,16 +193,22 @@ type opening struct {
 	got   []byte // of its request
 }
 
-// open takes more of the request, and answers it when it is there.
+// What the request of a WebSocket begins with, and ends with.
+var (
+	get       = []byte("GET ")
+	endOfHead = []byte("\r\n\r\n")
+)
+
+// open takes more of the request, and answers it when it is there. What cannot become
+// that of a WebSocket is left to others at once.
 func (c *polled) open(more []byte, inline bool) bool {
 	o := c.opening
 	o.got = append(o.got, more...)
-	end := bytes.Index(o.got, []byte("\r\n\r\n"))
-	if end < 0 && len(o.got) < maxRequest {
+	end := bytes.Index(o.got, endOfHead)
+	if end < 0 && len(o.got) < maxRequest && bytes.HasPrefix(o.got, get[:min(len(get), len(o.got))]) {
 		return true
 	}
 	c.opening = nil
-	o.front.opening.Add(-1)
 	c.opened.Store(true)
 	c.expire(0)
 	h := o.front.handler
@@ -219,6 +222,7 @@ func (c *polled) open(more []byte, inline bool) bool {
 		c.handOver(o)
 		return false
 	}
+	h.cfg.Openings.Leave()
 	if n, err := c.send(answer, nil); n != len(answer) || err != nil { // a new connection has room for it
 		c.close()
 		return false
@@ -298,7 +302,8 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// handOver gives the connection to whoever serves HTTP, with what has come of it.
+// handOver gives the connection to whoever serves HTTP, with what has come of it. It
+// goes on counting as an opening.
 func (c *polled) handOver(o *opening) {
 	c.loop.remove(c)
 	_ = unix.EpollCtl(c.loop.fd, unix.EPOLL_CTL_DEL, c.fd, nil)
@@ -306,11 +311,13 @@ func (c *polled) handOver(o *opening) {
 		return
 	}
 	defer c.loop.poller.conns.Done()
+	cfg := &o.front.handler.cfg
 	file := os.NewFile(uintptr(c.fd), "socket")
 	nc, err := net.FileConn(file)
 	_ = file.Close()
 	if err != nil {
-		o.front.handler.cfg.Log.Warn("cannot serve a connection", "error", err)
+		cfg.Log.Warn("cannot serve a connection", "error", err)
+		cfg.Openings.Leave()
 		return
 	}
 	go func() {
@@ -318,27 +325,7 @@ func (c *polled) handOver(o *opening) {
 		case o.front.others <- &begun{nc, o.got}:
 		case <-o.front.ctx.Done():
 			_ = nc.Close()
+			cfg.Openings.Leave()
 		}
 	}()
 }
-
-// begun is a connection of which something was read already.
-type begun struct {
-	net.Conn
-	got []byte
-}
-
-// Read implements [net.Conn].
-func (b *begun) Read(p []byte) (int, error) {
-	if len(b.got) == 0 {
-		return b.Conn.Read(p)
-	}
-	n := copy(p, b.got)
-	if b.got = b.got[n:]; len(b.got) == 0 {
-		b.got = nil
-	}
-	return n, nil
-}
-
-// CloseWrite closes our direction.
-func (b *begun) CloseWrite() error { return b.Conn.(*net.TCPConn).CloseWrite() }

@@ -25,7 +25,7 @@ type Config struct {
 	Accepting        func() bool
 	HandshakeTimeout time.Duration // bounds the body of a request
 	MaxMessageSize   int           // bytes
-	MaxHandshakes    int           // connections of a front on which no request has come
+	Openings         *Openings     // connections of fronts on which no request has come
 	PollHold         time.Duration // how long a poll without messages is held
 	PollTimeout      time.Duration // without a poll for so long, the client is lost
 	// Admit reports whether a polling client at an address may open a session with a

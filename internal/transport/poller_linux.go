@@ -488,7 +488,7 @@ func (c *polled) close() {
 	c.loop.remove(c)
 	if c.retire() {
 		if c.opening != nil {
-			c.opening.front.opening.Add(-1)
+			c.loop.poller.cfg.Openings.Leave()
 		}
 		c.loop.poller.conns.Done()
 	}
