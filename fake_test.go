@@ -380,7 +380,7 @@ var both = []Transport{WebSocket, HTTPPolling}
 
 // opening starts to open a session on the network.
 func (n *network) opening(opts ...Option) *Opening {
-	return OpenAsync("", append([]Option{WithHost("example.test"), WithPort(8080), withDialer(n.dial), WithHTTPProxy(nil)}, opts...)...)
+	return OpenAsync("", append([]Option{WithHost("example.test"), WithPort(8080), WithDialer(n.dial), WithHTTPProxy(nil)}, opts...)...)
 }
 
 // open opens a session, which the test closes.

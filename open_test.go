@@ -353,7 +353,7 @@ func TestOpenCancelled(t *testing.T) {
 							want = ErrClosedByClient
 						}
 						var log states
-						_, err := Open(ctx, "", WithHost("example.test:8080"), WithTransports(transport), withDialer(n.dial), WithHTTPProxy(nil),
+						_, err := Open(ctx, "", WithHost("example.test:8080"), WithTransports(transport), WithDialer(n.dial), WithHTTPProxy(nil),
 							WithRetry(RetryStrategy{Interval: time.Minute}), WithConnectionTimeout(0), WithStateListener(log.listen))
 						if !errors.Is(err, cause) || !errors.Is(err, want) {
 							t.Errorf("error %v, want %v and %v", err, cause, want)

@@ -186,6 +186,16 @@ func WithHeader(header http.Header) Option {
 	return func(o *options) { o.target.Header = header.Clone() }
 }
 
+// WithDialer sets what opens network connections: to the server, or to the proxy
+// on the way; the session puts TLS on them itself. network is "tcp", address
+// host:port. dial is called from several goroutines, and again for each attempt to
+// reconnect; ctx bounds the opening and nothing after. Default, and of nil: a
+// [net.Dialer]. It is for other source addresses and socket options, for other
+// kinds of connections, and for watching or disturbing them.
+func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
+	return func(o *options) { o.target.DialContext = dial }
+}
+
 // WithConnectionTimeout bounds opening as a whole: every transport, every retry
 // and the waits between them. Default: 10 s. 0 or less leaves it to the context.
 func WithConnectionTimeout(timeout time.Duration) Option {
@@ -290,11 +300,6 @@ func WithLogger(log *slog.Logger) Option {
 			o.log = log
 		}
 	}
-}
-
-// withDialer replaces the network in tests.
-func withDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
-	return func(o *options) { o.target.DialContext = dial }
 }
 
 // resolve applies opts and works out where to connect.

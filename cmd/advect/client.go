@@ -47,21 +47,29 @@ func (c *connection) with(std *streams, do func(ctx context.Context, session *ad
 }
 
 func (c *connection) open(ctx context.Context, std *streams, opts []advect.Option) (*advect.Session, error) {
-	target, where, err := c.target()
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	who, err := c.credentials(std)
+	target, common, err := c.options(std)
 	if err != nil {
 		return nil, err
 	}
-	opts = append(append(where, who...), opts...)
-	opts = append(opts, advect.WithConnectionTimeout(time.Duration(c.Timeout)))
+	return advect.Open(ctx, target, append(common, opts...)...)
+}
+
+// options returns what to give to [advect.Open]. It may read standard input.
+func (c *connection) options(std *streams) (target string, opts []advect.Option, err error) {
+	target, where, err := c.target()
+	if err != nil {
+		return "", nil, &usageError{err}
+	}
+	who, err := c.credentials(std)
+	if err != nil {
+		return "", nil, err
+	}
+	opts = append(append(where, who...), advect.WithConnectionTimeout(time.Duration(c.Timeout)))
 	if c.Insecure {
 		fmt.Fprintln(std.err, "advect: warning: the certificate of the server is not checked (--insecure)")
 		opts = append(opts, advect.WithTLSConfig(&tls.Config{InsecureSkipVerify: true}))
 	}
-	return advect.Open(ctx, target, opts...)
+	return target, opts, nil
 }
 
 // target returns the URL to open or, when transports are named, no URL but the

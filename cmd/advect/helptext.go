@@ -268,3 +268,70 @@ With --control 127.0.0.1:9000 it takes orders over HTTP, to try how an applicati
 
 docs/inspector.md lists them all. Ctrl-C ends it with exit code 0.
 `
+
+const benchHelp = `
+Opens sessions, publishes to topics of its own below bench/, accounts for every value, and removes the topics in the end,
+also after Ctrl-C, which ends it with the results so far. docs/bench.md says what the figures mean:
+
+    advect bench fanout --principal control --password password
+    advect bench all --principal control --html report.html --json report.json
+
+It needs a principal that may MODIFY_TOPIC, UPDATE_TOPIC, SELECT_TOPIC and READ_TOPIC at bench, for all sessions. With
+VIEW_SERVER, or on the machine of the server, it shows processor time and memory of the server too. It exits with 1 if
+a value was lost, came twice or out of order, or if a session failed.
+`
+
+const benchConnectHelp = `
+Opens sessions that subscribe to a topic and shows how long opening took, and how long until the value came:
+
+    advect bench connect --sessions 10000 --principal control
+    advect bench connect --sessions 5000 --rate 200 --principal control
+
+At a rate the time counts from when a session was due to begin.
+`
+
+const benchFanoutHelp = `
+Updates one topic to which all sessions are subscribed:
+
+    advect bench fanout --sessions 5000 --principal control
+    advect bench fanout --sessions 5000 --rate 20 --size 1KiB --principal control
+
+Read latency at a rate: as fast as possible it only says how much is under way.
+`
+
+const benchTopicsHelp = `
+Updates many topics in turn; each session is subscribed to some of them:
+
+    advect bench topics --topics 10000 --per-session 20 --sessions 2000 --principal control
+`
+
+const benchDeltasHelp = `
+Updates large values of which little changes, so that differences go over the wire; shows the bytes of a delivery:
+
+    advect bench deltas --size 64KiB --changing 5 --principal control
+    advect bench deltas --property PUBLISH_VALUES_ONLY=true --principal control
+`
+
+const benchLatencyHelp = `
+Publishes at one rate after the other and shows the latency of each, until one is more than server, network and this
+program can do:
+
+    advect bench latency --sessions 1000 --rates 10,50,100 --duration 10s --principal control
+
+Latency counts from when an update was due, so what waits for its turn is in it.
+`
+
+const benchReconnectHelp = `
+Cuts the connections of all sessions at once while values are published, and shows how long until each is back and
+has a value that was published after the cut, and whether values were lost:
+
+    advect bench reconnect --sessions 10000 --storms 3 --principal control
+
+The time contains what clients wait before they reconnect: 50 to 100 ms before the first attempt.
+`
+
+const benchAllHelp = `
+Every benchmark once, for a first impression and for a report:
+
+    advect bench all --principal control --html report.html
+`

@@ -40,6 +40,7 @@ type cli struct {
 	Logs     logsCmd     `cmd:"" help:"Show the log of the server."`
 	Export   exportCmd   `cmd:"" help:"Write topics with their values as JSON lines."`
 	Import   importCmd   `cmd:"" help:"Add the topics of JSON lines and set their values."`
+	Bench    benchCmd    `cmd:"" help:"Put a load on a server and measure it."`
 	Inspect  inspectCmd  `cmd:"" help:"Show what a client and a server say to each other."`
 	Passwd   passwdCmd   `cmd:"" help:"Change the password of a principal."`
 	Config   configCmd   `cmd:"" help:"Show the settings of the server."`

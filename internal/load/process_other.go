@@ -1,0 +1,11 @@
+//go:build !unix
+
+package load
+
+import "time"
+
+// processorTime is not known here.
+func processorTime() time.Duration { return 0 }
+
+// DescriptorLimit is not known here.
+func DescriptorLimit() int { return 0 }
