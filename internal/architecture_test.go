@@ -35,10 +35,11 @@ var allowed = map[string][]string{
 	"internal/tree":                {"datatype", "internal/delta", "internal/outbox", "internal/removal", "internal/selector", "internal/service", "internal/tally", "internal/timeseries", "internal/topic", "internal/wire"},
 	"internal/engine":              {"internal/alert", "internal/filter", "internal/lock", "internal/observe", "internal/outbox", "internal/removal", "internal/security", "internal/selector", "internal/service", "internal/tally", "internal/topic", "internal/tree", "internal/wire"},
 	"internal/transport":           {"internal/engine", "internal/outbox", "internal/security", "internal/wire"},
+	"internal/load":                {"", "datatype", "internal/tally"},
 	"internal/inspect":             {"datatype", "internal/delta", "internal/service", "internal/topic", "internal/wire"},
 	"server":                       {"internal/engine", "internal/observe", "internal/outbox", "internal/security", "internal/security/hook", "internal/security/token", "internal/transport", "internal/tree"},
 	"advecttest":                   {"", "internal/security", "server"},
-	"cmd/advect":                   {"", "advecttest", "datatype", "internal/inspect", "internal/security", "internal/wire", "server"},
+	"cmd/advect":                   {"", "advecttest", "datatype", "internal/inspect", "internal/load", "internal/security", "internal/wire", "server"},
 	"":                             {"datatype", "internal/client", "internal/delta", "internal/selector", "internal/service", "internal/topic", "internal/wire"},
 }
 

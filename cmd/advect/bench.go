@@ -113,7 +113,7 @@ func (c *benchDeltasCmd) scenarios() []load.Scenario {
 
 type benchLatencyCmd struct {
 	Sessions int          `default:"100" placeholder:"N" help:"Sessions, all subscribed to the one topic."`
-	Rates    []float64    `default:"10,20,50,100,200,500,1000,2000,5000,10000" placeholder:"N,..." help:"Updates each second, step by step. It ends with the first that is too much."`
+	Rates    []float64    `default:"10,20,50,100,200,500,1000,2000,5000,10000,20000,50000" placeholder:"N,..." help:"Updates each second, step by step. It ends with the first that is too much."`
 	Size     size         `default:"128" placeholder:"SIZE" help:"Bytes of a value."`
 	Changing int          `default:"0" placeholder:"N" help:"Fields of 16 bytes that change from value to value; 0 is all."`
 	Duration duration     `default:"3s" placeholder:"DURATION" help:"Measure each rate this long."`
@@ -161,7 +161,7 @@ func (c *benchAllCmd) scenarios() []load.Scenario {
 		{Kind: load.Fanout, Sessions: c.Sessions, Topics: 1, PerSession: 1, Size: 128, Duration: span},
 		{Kind: load.Topics, Sessions: c.Sessions, Topics: 1000, PerSession: 10, Size: 128, Duration: span},
 		{Kind: load.Deltas, Sessions: few, Topics: 1, PerSession: 1, Size: 4 << 10, Changing: 1, Rate: 100, Duration: span},
-		{Kind: load.Latency, Sessions: few, Topics: 1, PerSession: 1, Size: 128, Rates: []float64{10, 100, 200, 500, 1000, 2000, 5000, 10000}, Duration: span / 3},
+		{Kind: load.Latency, Sessions: few, Topics: 1, PerSession: 1, Size: 128, Rates: []float64{10, 100, 200, 500, 1000, 2000, 5000, 10000, 20000}, Duration: span / 3},
 		{Kind: load.Reconnect, Sessions: c.Sessions, Topics: 1, PerSession: 1, Size: 128, Rate: c.Rate, Storms: 1, Duration: time.Second},
 	}
 	for i := range list {

@@ -28,11 +28,12 @@ type fleet struct {
 	refreshed                               tally.Counter // values that a reconnection with loss left out
 	latency, connect, first                 *histogram
 
+	drop    func(topic int, n uint64) bool // see [Target]
 	closing atomic.Bool
-	mu      sync.Mutex // guards what follows
+	cutting sync.RWMutex // a storm cuts with the lock, others connect with the read lock
+	mu      sync.Mutex   // guards what follows
 	members []*member
 	errors  map[string]int
-	drop    func(topic int, n uint64) bool // in tests: values that are to be lost
 }
 
 func newFleet(open Opener, s *Scenario, root string, start time.Time) *fleet {
@@ -240,6 +241,8 @@ func (m *member) stateChanged(session *advect.Session, old, state advect.State) 
 
 // dial opens a connection that counts what is read, and can be cut.
 func (m *member) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	m.fleet.cutting.RLock()
+	defer m.fleet.cutting.RUnlock()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {

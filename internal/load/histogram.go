@@ -15,8 +15,8 @@ type histogram struct {
 const (
 	histogramShards = 8
 	perOctave       = 128 // buckets
-	// buckets reaches up to an hour; what is longer counts as that.
-	buckets = (42 - 7) * perOctave
+	// buckets reaches beyond an hour; what is longer counts as that.
+	buckets = (43 - 7) * perOctave
 )
 
 func newHistogram() *histogram {

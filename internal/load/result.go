@@ -181,39 +181,47 @@ func round(x float64) float64 {
 func (t *TrafficFigures) problems() (list []string) {
 	add := func(n int64, what string) {
 		if n > 0 {
-			list = append(list, count(n)+" "+what)
+			list = append(list, what+": "+count(n))
 		}
 	}
 	lost := "values lost"
 	if !t.serverKnown {
-		lost = "values did not arrive: lost, or conflated by the server, whose metrics could not be read"
+		lost = "values that did not arrive, lost, or conflated by the server, whose metrics could not be read"
 	}
 	add(t.Lost, lost)
-	add(t.Duplicated, "values came twice")
+	add(t.Duplicated, "values that came twice")
 	add(t.OutOfOrder, "values out of order")
-	add(t.Corrupt, "values are not what was published")
+	add(t.Corrupt, "values that are not what was published")
 	return list
 }
 
-// judge fills Problems.
-func (r *Result) judge() {
+// judge fills Problems. Sessions that were not opened are none of an interruption.
+func (r *Result) judge(interrupted bool) {
 	r.Problems = []string{}
+	add := func(what string, n int64) {
+		if n > 0 {
+			r.Problems = append(r.Problems, what+": "+count(n))
+		}
+	}
 	s := &r.Sessions
-	if failed := int64(s.Wanted) - s.Ready; failed > 0 {
-		r.Problems = append(r.Problems, count(failed)+" of "+count(int64(s.Wanted))+" sessions did not get ready")
+	if !interrupted {
+		add("sessions that did not get ready", int64(s.Wanted)-s.Ready)
 	}
-	if s.Closed > 0 {
-		r.Problems = append(r.Problems, count(s.Closed)+" sessions ended although nobody wanted it")
-	}
+	add("sessions that ended although nobody wanted it", s.Closed)
 	for _, kind := range slices.Sorted(maps.Keys(s.Errors)) {
-		r.Problems = append(r.Problems, kind+": "+count(int64(s.Errors[kind]))+" times")
+		add("errors of sessions, "+kind, int64(s.Errors[kind]))
 	}
-	for _, t := range r.allTraffic() {
-		r.Problems = append(r.Problems, t.problems()...)
+	if r.Traffic != nil {
+		r.Problems = append(r.Problems, r.Traffic.problems()...)
+	}
+	for i := range r.Steps {
+		for _, p := range r.Steps[i].problems() {
+			r.Problems = append(r.Problems, per(r.Steps[i].Rate)+" updates/s: "+p)
+		}
 	}
 	for i := range r.Storms {
-		if storm := &r.Storms[i]; storm.Current < int64(storm.Cut) {
-			r.Problems = append(r.Problems, count(int64(storm.Cut)-storm.Current)+" of "+count(int64(storm.Cut))+" sessions did not come back after the storm")
+		if storm := &r.Storms[i]; !interrupted {
+			add("sessions that did not come back after a storm", int64(storm.Cut)-storm.Current)
 		}
 	}
 }

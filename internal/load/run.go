@@ -45,6 +45,7 @@ func Run(ctx context.Context, target *Target, scenario Scenario) (result Result,
 		}
 	}()
 	r.fleet = newFleet(target.Open, &scenario, root, r.start)
+	r.fleet.drop = target.drop
 	r.server = newServerMetrics(r.publisher.session, target.MetricsURL)
 	if err := r.publisher.begin(ctx, &scenario, r.fleet.now); err != nil {
 		return Result{}, err
@@ -53,7 +54,7 @@ func Run(ctx context.Context, target *Target, scenario Scenario) (result Result,
 		return Result{}, err
 	}
 	r.sessionFigures()
-	r.result.judge()
+	r.result.judge(ctx.Err() != nil)
 	return r.result, ctx.Err()
 }
 
@@ -63,7 +64,7 @@ func (r *rig) play(ctx context.Context) error {
 	}
 	s := r.scenario
 	if s.Kind == Connect {
-		r.sampling("holding", s.Duration, func() { _ = sleepUntil(ctx, time.Now().Add(s.Duration)) })
+		r.calm(ctx, "holding")
 		return r.after(ctx)
 	}
 	if s.Warmup > 0 {
@@ -90,11 +91,14 @@ func (r *rig) play(ctx context.Context) error {
 	return errors.Join(err, r.after(ctx))
 }
 
+// opening is the phase in which sessions are opened.
+const opening = "opening"
+
 // open opens the sessions.
 func (r *rig) open(ctx context.Context) error {
 	before, known := r.server.read(ctx)
 	began := time.Now()
-	r.sampling("opening", 0, func() { r.fleet.openAll(ctx) })
+	r.sampling(opening, 0, func() { r.fleet.openAll(ctx) })
 	took := time.Since(began)
 	r.counts = r.fleet.subscribers()
 	r.result.Sessions.Seconds = round(took.Seconds())
@@ -167,7 +171,7 @@ func (r *rig) weather(ctx context.Context) error {
 		failed <- err
 	}()
 	for range r.scenario.Storms {
-		_ = sleepUntil(ctx, time.Now().Add(r.scenario.Duration))
+		r.calm(ctx, "calm")
 		if ctx.Err() != nil {
 			break
 		}
@@ -177,7 +181,7 @@ func (r *rig) weather(ctx context.Context) error {
 			r.result.Storms = append(r.result.Storms, storm.await(ctx))
 		})
 	}
-	r.sampling("after the storm", r.scenario.Duration, func() { _ = sleepUntil(ctx, time.Now().Add(r.scenario.Duration)) })
+	r.calm(ctx, "after")
 	stop()
 	if err := <-failed; err != nil {
 		return err
@@ -188,9 +192,15 @@ func (r *rig) weather(ctx context.Context) error {
 	return r.publisher.failed()
 }
 
+// calm samples for the duration of the scenario.
+func (r *rig) calm(ctx context.Context, phase string) {
+	span := r.scenario.Duration
+	r.sampling(phase, span, func() { _ = sleepUntil(ctx, time.Now().Add(span)) }) // callers see whether ctx ended
+}
+
 // await waits until all sessions are back and current, or have had their time.
 func (s *storm) await(ctx context.Context) StormFigures {
-	f := StormFigures{Cut: len(s.fleet.members), CutSeconds: round(s.cutIn.Seconds()), Returned: []ReturnedSample{}}
+	f := StormFigures{Cut: len(s.fleet.members), CutSeconds: round(s.cutIn.Seconds()), Returned: []ReturnedSample{{}}}
 	const points = 200 // about so many, however long it takes
 	step, next := time.Duration(0), time.Duration(0)
 	for {

@@ -46,12 +46,14 @@ type Opener func(ctx context.Context, opts ...advect.Option) (*advect.Session, e
 // A Target is a server under load.
 type Target struct {
 	Open Opener
-	// URL is where its metrics may be read, for a server on this machine; "" for
+	// MetricsURL is where its metrics may be read, for a server on this machine; "" for
 	// others. Without it, and without the permission VIEW_SERVER, reports lack the
 	// figures of the server.
 	MetricsURL string
 	// Progress is told how far a scenario is, from one goroutine at a time. It may be nil.
 	Progress func(Progress)
+
+	drop func(topic int, n uint64) bool // in tests: which values are to be lost
 }
 
 // Progress is how far a scenario is.

@@ -47,8 +47,8 @@ func (m *serverMetrics) read(ctx context.Context) (serverReading, bool) {
 	if len(found) == 0 && m.url != "" {
 		found = m.scrape(ctx)
 	}
-	reading := serverReading{found[cpuMetric], found[memoryMetric], found[conflatedMetric]}
-	return reading, reading.cpu > 0
+	_, known := found[cpuMetric]
+	return serverReading{found[cpuMetric], found[memoryMetric], found[conflatedMetric]}, known
 }
 
 func (m *serverMetrics) ask(ctx context.Context) map[string]float64 {

@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// A storm cuts the connections of all sessions at once and watches them come back.
+// A storm cuts the connections of all sessions and watches them come back. None
+// connects before the last is cut: the load of those that come back would draw out
+// the cutting.
 type storm struct {
 	fleet          *fleet
 	began          time.Duration
@@ -31,6 +33,8 @@ func (f *fleet) storm() *storm {
 	for _, m := range f.members {
 		m.storm.Store(s)
 	}
+	f.cutting.Lock()
+	defer f.cutting.Unlock()
 	for _, m := range f.members {
 		s.marks[m.number].cut.Store(int64(f.now()))
 		m.cut()
@@ -51,6 +55,7 @@ func (s *storm) connected(m *member) {
 func (s *storm) arrived(m *member, now, due time.Duration) {
 	mark := &s.marks[m.number]
 	if cut := mark.cut.Load(); cut > 0 && int64(due) > cut && !mark.upToDate.Swap(true) {
+		s.connected(m) // which its listener may not have been told yet
 		s.currents.record(m.number, now-s.began)
 		s.upToDate.Add(1)
 	}

@@ -50,6 +50,18 @@ func latency(ms float64) string {
 	return digits(ms*1000, "µs")
 }
 
+// axisTime is latency without needless digits.
+func axisTime(ms float64) string {
+	digits := func(x float64) string { return strconv.FormatFloat(round(x), 'g', 4, 64) }
+	switch {
+	case ms >= 1000:
+		return digits(ms/1000) + " s"
+	case ms >= 1 || ms == 0:
+		return digits(ms) + " ms"
+	}
+	return digits(ms*1000) + " µs"
+}
+
 // memory writes bytes.
 func memory(bytes float64) string {
 	switch {
@@ -148,8 +160,11 @@ func (r *Result) text(b *strings.Builder) {
 	}
 	if m := r.Server; m != nil {
 		row("server opening", "%.4g µs a session", m.OpenCPU)
-		row("server memory", "%s, with the sessions %s, at the end %s: %s a session",
-			memory(m.MemoryBefore), memory(m.MemoryOpen), memory(m.MemoryAfter), memory(m.MemoryPerSession))
+		each := ""
+		if r.Scenario.Kind == Connect && m.MemoryPerSession > 0 {
+			each = ": " + memory(m.MemoryPerSession) + " a session"
+		}
+		row("server memory", "%s, with the sessions %s, at the end %s%s", memory(m.MemoryBefore), memory(m.MemoryOpen), memory(m.MemoryAfter), each)
 	}
 	for i := range r.Storms {
 		m := &r.Storms[i]
@@ -171,7 +186,8 @@ func (r *Result) stepText(b *strings.Builder) {
 	if len(r.Steps) == 0 {
 		return
 	}
-	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var aligned strings.Builder
+	table := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "  updates/s\tdelivered/s\tp50\tp90\tp99\tp99.9\tmax\tserver µs\tlost\tconflated\t\t")
 	for i := range r.Steps {
 		t := &r.Steps[i]
@@ -186,7 +202,10 @@ func (r *Result) stepText(b *strings.Builder) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", per(t.Rate), per(t.DeliveredPerSec),
 			latency(l.P50), latency(l.P90), latency(l.P99), latency(l.P999), latency(l.Max), server, count(t.Lost), count(t.Conflated), note)
 	}
-	_ = table.Flush()
+	_ = table.Flush() // as above
+	for row := range strings.Lines(aligned.String()) {
+		fmt.Fprintln(b, strings.TrimRight(row, " \n"))
+	}
 }
 
 func (d *Durations) text() string {

@@ -160,7 +160,11 @@ func (r *rig) drained(before totals, expected int64, rate float64) TrafficFigure
 		time.Sleep(windowInterval)
 	}
 	stalled.after(0)
-	return TrafficFigures{Rate: rate, Expected: due, Seconds: stalled.changed.Sub(before.at).Seconds()}
+	seconds := stalled.changed.Sub(before.at).Seconds()
+	if published := r.publisher.published.Load() - before.published; rate > 0 { // the last one has its time too
+		seconds = max(seconds, float64(published)/rate)
+	}
+	return TrafficFigures{Rate: rate, Expected: due, Seconds: seconds}
 }
 
 // settled is how many deliveries have arrived or are known never to do.
@@ -197,16 +201,20 @@ func (r *rig) finish(t *TrafficFigures, before totals, serverBefore serverReadin
 	t.Lost = missing
 }
 
-// sampling samples while do runs.
+// leastSample is the shortest time of a sample, so that low rates look even.
+const leastSample = 250 * time.Millisecond
+
+// sampling samples while do runs, and at its end.
 func (r *rig) sampling(phase string, of time.Duration, do func()) {
-	every := max(50*time.Millisecond, min(time.Second, of/60))
+	every := min(time.Second, max(leastSample, of/40))
 	if of == 0 {
-		every = 200 * time.Millisecond
+		every = leastSample / 2
 	}
 	done := make(chan struct{})
 	var sampler sync.WaitGroup
 	began := time.Now()
 	r.sampled = r.totals()
+	r.report(phase, 0, of, Sample{})
 	sampler.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -223,6 +231,9 @@ func (r *rig) sampling(phase string, of time.Duration, do func()) {
 	do()
 	close(done)
 	sampler.Wait()
+	if time.Since(r.sampled.at) > every/2 {
+		r.sample(phase)
+	}
 }
 
 func (r *rig) sample(phase string) Sample {
