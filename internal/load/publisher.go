@@ -27,9 +27,11 @@ type publisher struct {
 	published atomic.Int64
 }
 
-// newPublisher opens the session that publishes, and checks that it may.
+// newPublisher opens the session that publishes, and checks that it may. When it
+// loses its connection the run is over: so the server removes the topics at once
+// should this program be killed.
 func newPublisher(ctx context.Context, open Opener, s *Scenario, root string) (*publisher, error) {
-	session, err := open(ctx)
+	session, err := open(ctx, advect.WithReconnectTimeout(0))
 	if err != nil {
 		return nil, err
 	}

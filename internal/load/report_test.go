@@ -22,7 +22,7 @@ func sampleReport() *Report {
 	d := Durations{Count: 1000, Mean: 1.5, P50: 1.25, P90: 2, P99: 5, P999: 8, Max: 9.5, Curve: [][2]float64{{0, 0.5}, {50, 1.25}, {90, 2}, {100, 9.5}}}
 	traffic := TrafficFigures{
 		Rate: 20, Seconds: 5, Published: 100, PublishedPerSec: 20, Expected: 1000, Delivered: 990, DeliveredPerSec: 198, Lost: 1, Conflated: 4,
-		LostByReconnects: 5, Duplicated: 1, OutOfOrder: 2, Corrupt: 3, BytesPerDelivery: 131.5, Latency: d, PublishLagMax: 0.5, KeptUp: true,
+		Refreshed: 5, Duplicated: 1, OutOfOrder: 2, Corrupt: 3, BytesPerDelivery: 131.5, Latency: d, PublishLagMax: 0.5, KeptUp: true,
 		ToolProcessors: 0.25, ServerCPU: 9.5, ServerProcessors: 0.2, serverKnown: true,
 	}
 	var samples []Sample

@@ -63,19 +63,19 @@ type SessionFigures struct {
 
 // TrafficFigures are about values that were published and delivered.
 type TrafficFigures struct {
-	Rate             float64 `json:"rate"` // updates a second as wanted; 0: as fast as possible
-	Seconds          float64 `json:"seconds"`
-	Published        int64   `json:"published"`
-	PublishedPerSec  float64 `json:"published_per_second"`
-	Expected         int64   `json:"expected"` // deliveries
-	Delivered        int64   `json:"delivered"`
-	DeliveredPerSec  float64 `json:"delivered_per_second"`
-	Lost             int64   `json:"lost"`       // nobody said why
-	Conflated        int64   `json:"conflated"`  // left out for newer ones, by the server or by this program
-	LostByReconnects int64   `json:"refreshed"`  // left out by reconnections with loss
-	Duplicated       int64   `json:"duplicated"` // seen before
-	OutOfOrder       int64   `json:"out_of_order"`
-	Corrupt          int64   `json:"corrupt"` // not what was published
+	Rate            float64 `json:"rate"` // updates a second as wanted; 0: as fast as possible
+	Seconds         float64 `json:"seconds"`
+	Published       int64   `json:"published"`
+	PublishedPerSec float64 `json:"published_per_second"`
+	Expected        int64   `json:"expected"` // deliveries
+	Delivered       int64   `json:"delivered"`
+	DeliveredPerSec float64 `json:"delivered_per_second"`
+	Lost            int64   `json:"lost"`       // nobody said why
+	Conflated       int64   `json:"conflated"`  // left out for newer ones, by the server or by this program
+	Refreshed       int64   `json:"refreshed"`  // left out by reconnections with loss
+	Duplicated      int64   `json:"duplicated"` // seen before
+	OutOfOrder      int64   `json:"out_of_order"`
+	Corrupt         int64   `json:"corrupt"` // not what was published
 
 	BytesPerDelivery float64   `json:"bytes_per_delivery"` // read from sockets, with all that is around a value
 	Latency          Durations `json:"latency"`

@@ -144,6 +144,9 @@ func (r *Result) text(b *strings.Builder) {
 		row("published", "%s in %s: %s/s", count(t.Published), latency(t.Seconds*1000), per(t.PublishedPerSec))
 		row("delivered", "%s of %s: %s/s", count(t.Delivered), count(t.Expected), per(t.DeliveredPerSec))
 		row("", "lost %s, conflated %s, twice %s, out of order %s", count(t.Lost), count(t.Conflated), count(t.Duplicated), count(t.OutOfOrder))
+		if t.Refreshed > 0 {
+			row("", "left out by reconnections with loss %s", count(t.Refreshed))
+		}
 		name := "latency"
 		if t.Rate == 0 {
 			name = "latency (full)"

@@ -184,12 +184,12 @@ func (r *rig) finish(t *TrafficFigures, before totals, serverBefore serverReadin
 	for i := range others {
 		others[i] -= before.others[i]
 	}
-	t.OutOfOrder, t.Duplicated, t.Corrupt, t.Conflated, t.LostByReconnects = others[0], others[1], others[2], others[3], others[4]
+	t.OutOfOrder, t.Duplicated, t.Corrupt, t.Conflated, t.Refreshed = others[0], others[1], others[2], others[3], others[4]
 	t.BytesPerDelivery = round(float64(now.bytes-before.bytes) / float64(max(1, t.Delivered)))
 	t.Latency = durationsOf(now.latency.since(before.latency))
 	t.PublishLagMax = round(ms(lag))
 	t.ToolProcessors = round((now.cpu - before.cpu).Seconds() / now.at.Sub(before.at).Seconds())
-	missing := max(0, t.Expected-t.Delivered-t.Conflated-t.LostByReconnects)
+	missing := max(0, t.Expected-t.Delivered-t.Conflated-t.Refreshed)
 	if server, ok := r.server.read(context.Background()); ok && known {
 		t.serverKnown = true
 		t.ServerCPU = round((server.cpu - serverBefore.cpu) * 1e6 / float64(max(1, t.Delivered)))
