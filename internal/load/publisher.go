@@ -28,7 +28,7 @@ type publisher struct {
 }
 
 // newPublisher opens the session that publishes, and checks that it may. When it
-// loses its connection the run is over: so the server removes the topics at once
+// loses its connection the run is over: so the server removes the topics
 // should this program be killed.
 func newPublisher(ctx context.Context, open Opener, s *Scenario, root string) (*publisher, error) {
 	session, err := open(ctx, advect.WithReconnectTimeout(0))

@@ -87,7 +87,6 @@ type TrafficFigures struct {
 	ToolProcessors   float64 `json:"tool_processors"` // that this program used
 	ServerCPU        float64 `json:"server_cpu_us_per_delivery,omitempty"`
 	ServerProcessors float64 `json:"server_processors,omitempty"`
-	serverConflated  int64
 	serverKnown      bool
 }
 

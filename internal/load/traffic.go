@@ -60,20 +60,23 @@ func (r *rig) drive(ctx context.Context, phase string, rate float64, duration ti
 		return t, err
 	}
 	r.finish(&t, before, serverBefore, known, lag)
-	limit := duration + duration/10 + 200*time.Millisecond
-	t.KeptUp = t.Lost+t.Conflated == 0 && (rate == 0 || time.Since(began) <= limit && float64(t.Published) >= 0.95*rate*duration.Seconds())
+	inTime := time.Since(began) <= duration+grace(duration) && float64(t.Published) >= 0.95*rate*duration.Seconds()
+	t.KeptUp = t.Lost+t.Conflated == 0 && (rate == 0 || inTime)
 	return t, nil
 }
 
+// grace is how long after its time all that was planned may be done.
+func grace(duration time.Duration) time.Duration { return duration/10 + 200*time.Millisecond }
+
 // publishAtRate publishes by a schedule, for some time or, if that is 0, until ctx
-// ends, and returns how late it was at most. It never leaves out what is late, but
-// ends on time.
+// ends, and returns how late it was at most. What is late is not left out, unless
+// it is later than the grace after the end.
 func (r *rig) publishAtRate(ctx context.Context, rate float64, duration time.Duration) (lag time.Duration, err error) {
 	began := r.fleet.now()
 	for k := 0; ; k++ {
 		due := time.Duration(float64(k) / rate * float64(time.Second))
 		late := r.fleet.now() - began - due
-		if duration > 0 && (due >= duration || due+late >= duration) {
+		if duration > 0 && (due >= duration || due+late >= duration+grace(duration)) {
 			return lag, nil
 		}
 		if late < 0 && sleepUntil(ctx, r.start.Add(began+due)) != nil || ctx.Err() != nil {
