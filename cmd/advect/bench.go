@@ -338,11 +338,22 @@ func (s *statusLine) show(p load.Progress) {
 	case s.quiet:
 	case s.terminal && (phase != s.phase || now.Sub(s.shown) >= progressEvery):
 		s.phase, s.shown = phase, now
-		fmt.Fprintf(s.w, "\r\x1b[K%s", p)
+		fmt.Fprintf(s.w, "\r\x1b[K%s", s.fit(p.String()))
 	case !s.terminal && (phase != s.phase || now.Sub(s.shown) >= statusEvery):
 		s.phase, s.shown = phase, now
 		fmt.Fprintf(s.w, "%4.0fs  %s\n", now.Sub(s.start).Seconds(), p)
 	}
+}
+
+// fit cuts a text off at the edge of the terminal: it would otherwise stay there.
+func (s *statusLine) fit(text string) string {
+	runes := []rune(text)
+	if file, ok := s.w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && len(runes) >= width {
+			return string(runes[:width-1])
+		}
+	}
+	return text
 }
 
 // clear takes the line away.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"advect.dev"
@@ -71,8 +72,8 @@ func (f *fleet) failed(err error) {
 	text := err.Error()
 	if reason := (*advect.CloseReason)(nil); errors.As(err, &reason) {
 		text = reason.Code.String()
-		if system := (*net.OpError)(nil); errors.As(err, &system) {
-			text += ": " + system.Err.Error()
+		if system := syscall.Errno(0); errors.As(err, &system) {
+			text += ": " + system.Error()
 		}
 	}
 	f.mu.Lock()
