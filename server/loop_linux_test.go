@@ -7,8 +7,10 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -62,6 +64,24 @@ func chunks(s string, size int) func(func(string) bool) {
 			}
 			s = s[n:]
 		}
+	}
+}
+
+// TestNoDeadlineAfterTheRequest opens many sessions at once: none of them ends when the
+// time for a request is over, however soon it came.
+func TestNoDeadlineAfterTheRequest(t *testing.T) {
+	t.Parallel()
+	srv := start(t, func(c *server.Config) { c.HandshakeTimeout = time.Second })
+	sessions := make([]*peer, 400)
+	var all sync.WaitGroup
+	for i := range sessions {
+		all.Go(func() { sessions[i] = connect(t, srv, overWebSocket, anonymous()) })
+	}
+	all.Wait()
+	_, _ = io.Copy(io.Discard, dial(t, hostOf(srv))) // says nothing, and is closed after that time
+	for _, s := range sessions {
+		s.ping()
+		s.drop()
 	}
 }
 

@@ -168,12 +168,10 @@ func (f *front) begin(fd int, peer netip.AddrPort) {
 	c.link, c.maxMessage = c, f.handler.cfg.MaxMessageSize
 	c.writing.Store(true)
 	f.poller.conns.Add(1)
-	if err := c.loop.add(c); err != nil {
+	if err := c.loop.add(c, f.handler.cfg.HandshakeTimeout); err != nil {
 		f.handler.cfg.Log.Warn("cannot watch a connection", "error", err)
 		c.close()
-		return
 	}
-	c.expire(f.handler.cfg.HandshakeTimeout)
 }
 
 func addrPort(a unix.Sockaddr) netip.AddrPort {

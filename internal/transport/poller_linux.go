@@ -177,14 +177,16 @@ func (l *loop) read(c *polled) {
 	l.busy = append(l.busy, c)
 }
 
-// add has the loop watch a connection from now on.
-func (l *loop) add(c *polled) error {
+// add has the loop watch a connection from now on, which has a deadline. The loop may
+// have read its request, and taken the deadline away, before add returns.
+func (l *loop) add(c *polled, deadline time.Duration) error {
 	l.mu.Lock()
 	for len(l.conns) <= c.fd {
 		l.conns = append(l.conns, nil)
 	}
 	l.conns[c.fd] = c
 	l.mu.Unlock()
+	l.expire(c, deadline)
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(c.fd),
 	}))
