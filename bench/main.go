@@ -37,47 +37,56 @@ func run() error {
 		cache = filepath.Join(home, "peerbench")
 	}
 	var s settings
-	var sessions, only, which string
+	var p plan
+	var sessions, idle, topics, only, which string
 	flag.StringVar(&only, "peers", "", "comma-separated peers; empty: all that are installed")
-	flag.StringVar(&which, "scenarios", "fanout,topics,large,connect,idle", "comma-separated scenarios")
+	flag.StringVar(&which, "scenarios", strings.Join(scenarioNames, ","), "comma-separated scenarios")
 	flag.StringVar(&sessions, "sessions", "100,1000,5000", "subscriber counts of the fanout scenario")
 	flag.Float64Var(&s.rate, "rate", 20000, "fixed rate, in deliveries a second over all subscribers")
-	flag.DurationVar(&s.span, "span", 3*time.Second, "length of each measured load")
-	flag.DurationVar(&s.warm, "warm", time.Second, "length of the unmeasured load before it")
-	flag.DurationVar(&s.settle, "settle", 3*time.Second, "rest before memory is read, and again for idle CPU")
+	flag.DurationVar(&s.span, "span", 2*time.Second, "length of each measured load")
+	flag.DurationVar(&s.warm, "warm", 500*time.Millisecond, "length of the unmeasured load before it")
+	flag.DurationVar(&s.settle, "settle", 1500*time.Millisecond, "rest before memory is read, and again for idle CPU")
 	flag.IntVar(&s.payload, "payload", 128, "bytes of a small message")
 	flag.IntVar(&s.document, "document", 4096, "bytes of a large message")
-	flag.IntVar(&s.idle, "idle", 10000, "connections of the idle scenario")
+	flag.StringVar(&idle, "idle", "10000,18000", "connection counts of the idle scenario")
+	flag.IntVar(&s.growth, "growth", 18000, "subscribers of the growth scenario")
 	flag.IntVar(&s.connects, "connects", 2000, "connections of the connect scenario")
-	repeat := flag.Int("repeat", 1, "how often to run everything; peers take turns in going first")
+	flag.IntVar(&s.storm, "storm", 2000, "sessions of the storm scenario, a multiple of 10")
+	flag.IntVar(&s.kept, "kept", 100000, "topics of the subscribeall scenario")
+	flag.StringVar(&topics, "topics", "10,1000,100000,1000000", "topic counts of the topicgrowth scenario, 10 or more")
+	flag.IntVar(&p.repeat, "repeat", 1, "how often to run everything; peers take turns in going first")
+	flag.IntVar(&p.quiet, "quiet", 5, "how many undisturbed runs of a measurement are enough")
+	flag.IntVar(&p.extra, "extra", 0, "how often, at most, to repeat the measurements that have too few undisturbed runs")
+	flag.DurationVar(&p.limit, "limit", time.Hour, "no such repeat begins after this time")
 	pin := flag.Bool("pin", false, "keep the server on CPU 0 and the clients on CPU 1")
-	out := flag.String("out", "", "also write all results to this JSON file")
+	flag.StringVar(&p.out, "out", "", "also write all results to this JSON file, after each measurement")
 	more := flag.Bool("more", false, "add to the results in the -out file, as further repeats")
 	render := flag.String("render", "", "run nothing: print the JSON file of an earlier run as Markdown")
+	doc := flag.String("doc", "", "with -render: write the Markdown between the markers of this document instead, and plots into the folder beside it")
 	flag.StringVar(&s.config.CacheDir, "cache", cache, "where install-peers.sh put the servers")
 	flag.StringVar(&s.config.BenchDir, "bench", ".", "the root of this module")
 	flag.StringVar(&s.config.Profile, "profile", "", "write a CPU profile of the server here; for -peers advect and one scenario")
 	flag.Parse()
 	if *render != "" {
-		return renderFile(os.Stdout, *render)
+		return renderFile(os.Stdout, *render, *doc)
 	}
 
-	for _, f := range strings.Split(sessions, ",") {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return fmt.Errorf("-sessions: %w", err)
+	for _, list := range []struct {
+		name, text string
+		to         *[]int
+	}{{"sessions", sessions, &s.sessions}, {"idle", idle, &s.idle}, {"topics", topics, &s.topics}} {
+		if *list.to, err = numbers(list.text); err != nil {
+			return fmt.Errorf("-%s: %w", list.name, err)
 		}
-		s.sessions = append(s.sessions, n)
 	}
-	adapters, err := choose(only, s.config)
-	if err != nil {
+	report := newReport(s.config.CacheDir)
+	if p.adapters, report.Missing, err = choose(only, s.config); err != nil {
 		return err
 	}
-	cases, err := s.cases(strings.Split(which, ","))
-	if err != nil {
+	if p.cases, err = s.cases(strings.Split(which, ",")); err != nil {
 		return err
 	}
-	if err := checkFiles(cases); err != nil {
+	if err := checkFiles(p.cases); err != nil {
 		return err
 	}
 	if *pin {
@@ -87,49 +96,39 @@ func run() error {
 			return err
 		}
 	}
-
-	report := newReport(s.config.CacheDir)
 	if *more {
-		earlier, err := readReport(*out)
+		earlier, err := readReport(p.out)
 		if err != nil {
 			return err
 		}
-		earlier.Args = append(append(earlier.Args, "then"), report.Args...)
+		earlier.add(report)
 		report = earlier
 	}
-	done := report.repeats()
-	for rep := done; rep < done+*repeat; rep++ {
-		for _, c := range cases {
-			for i := range adapters {
-				a := adapters[(i+rep)%len(adapters)]
-				if only := a.Scenarios(); only != nil && !slices.Contains(only, c.scenario) {
-					continue
-				}
-				log.Printf("run %d: %s %s, %d sessions", rep+1, c.scenario, a.Name(), c.sessions)
-				rows, err := c.run(a, s)
-				if err != nil {
-					log.Printf("%s %s: %v", c.scenario, a.Name(), err)
-					rows = append(rows, Row{Mode: "failed", Error: err.Error()})
-				}
-				for _, r := range rows {
-					r.Peer, r.Scenario, r.Sessions, r.Repeat = a.Name(), c.scenario, c.sessions, rep+1
-					report.Rows = append(report.Rows, r)
-				}
-				if *out != "" {
-					if err := report.write(*out); err != nil {
-						return err
-					}
-				}
-			}
-		}
+	s.report, p.report = report, report
+	p.measure = func(c testCase, a peers.Adapter) ([]Row, error) { return c.run(a, s) }
+	p.now, p.logf = time.Now, log.Printf
+	if err := p.run(); err != nil {
+		return err
 	}
-	report.print(os.Stdout)
-	return nil
+	return report.markdown(os.Stdout, p.out)
 }
 
-// choose returns the named adapters, or all whose servers are installed.
-func choose(only string, cfg load.Config) ([]peers.Adapter, error) {
-	var chosen []peers.Adapter
+// numbers reads a list such as 100,1000.
+func numbers(list string) ([]int, error) {
+	var all []int
+	for f := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// choose returns the named adapters, or all whose servers are installed and the
+// names of the others.
+func choose(only string, cfg load.Config) (chosen []peers.Adapter, missing []string, err error) {
 	names := strings.Split(only, ",")
 	for _, a := range peers.All() {
 		if only != "" {
@@ -140,20 +139,21 @@ func choose(only string, cfg load.Config) ([]peers.Adapter, error) {
 		}
 		dir, err := os.MkdirTemp("", "peerbench-")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		_, err = a.Command(peers.Env{CacheDir: cfg.CacheDir, BenchDir: cfg.BenchDir, WorkDir: dir})
 		os.RemoveAll(dir)
 		if err != nil {
 			log.Printf("leaving out %s: %v", a.Name(), err)
+			missing = append(missing, a.Name())
 			continue
 		}
 		chosen = append(chosen, a)
 	}
 	if only != "" && len(chosen) != len(names) {
-		return nil, fmt.Errorf("-peers: not all of %q are known", names)
+		return nil, nil, fmt.Errorf("-peers: not all of %q are known", names)
 	}
-	return chosen, nil
+	return chosen, missing, nil
 }
 
 // checkFiles makes sure that this process and the server, which inherits the

@@ -5,13 +5,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -24,7 +22,16 @@ type Report struct {
 	Kernel   string    `json:"kernel"`
 	Go       string    `json:"go"`
 	Versions []string  `json:"versions"` // of the peers, as install-peers.sh noted them
+	Missing  []string  `json:"not_installed,omitempty"`
+	LeftOut  []LeftOut `json:"left_out,omitempty"`
 	Rows     []Row     `json:"rows"`
+}
+
+// LeftOut says why a peer takes no part in a scenario.
+type LeftOut struct {
+	Peer     string `json:"peer"`
+	Scenario string `json:"scenario"`
+	Reason   string `json:"reason"`
 }
 
 // Row is one measurement. CPU figures are microseconds of processor time,
@@ -32,8 +39,9 @@ type Report struct {
 type Row struct {
 	Peer     string `json:"peer"`
 	Scenario string `json:"scenario"`
-	Mode     string `json:"mode"` // rate, max, connect, idle or failed
+	Mode     string `json:"mode"` // rate, max, failed, or as the scenario
 	Sessions int    `json:"sessions"`
+	Topics   int    `json:"topics,omitempty"` // that exist, where that is what varies
 	Repeat   int    `json:"repeat"`
 	Error    string `json:"error,omitempty"`
 
@@ -57,6 +65,30 @@ type Row struct {
 	LatencyP99 float64 `json:"latency_p99_ms,omitempty"`
 	LatencyMax float64 `json:"latency_max_ms,omitempty"`
 	Lag        float64 `json:"publish_lag_max_ms,omitempty"` // how late the fixed rate got
+
+	Wanted    float64 `json:"wanted_per_s,omitempty"`   // latency: the rate, in deliveries
+	WantedOf  string  `json:"wanted_of,omitempty"`      // the peer of whose full rate it is half
+	Unreached bool    `json:"rate_unreached,omitempty"` // the server fell behind, or ended connections
+
+	SetCPU       float64 `json:"server_cpu_us_per_set,omitempty"`
+	SetsPerCPU   float64 `json:"sets_per_server_cpu_s,omitempty"`
+	SetsPerSec   float64 `json:"sets_per_s,omitempty"`
+	TopicsPerCPU float64 `json:"topics_per_server_cpu_s,omitempty"` // given to a new subscriber
+	TopicsPerSec float64 `json:"topics_per_s,omitempty"`
+	TopicBytes   float64 `json:"rss_bytes_per_topic,omitempty"` // without the value
+
+	P99Before      float64 `json:"latency_p99_before_ms,omitempty"` // overload: of all, before some stall
+	RSSBefore      float64 `json:"rss_before_mib,omitempty"`
+	Closed         int64   `json:"healthy_closed,omitempty"`
+	Stalled        int     `json:"stalled,omitempty"`
+	StalledClosed  int     `json:"stalled_closed,omitempty"`
+	StalledCurrent int     `json:"stalled_current,omitempty"` // have the last value when they read again
+	StalledMissed  int64   `json:"stalled_missed,omitempty"`  // deliveries to them that never came: conflated or lost
+
+	Retries  int   `json:"retries,omitempty"` // storm: connections that were refused and made again
+	Resumed  bool  `json:"resumed,omitempty"` // sessions went on
+	Missed   int64 `json:"missed,omitempty"`  // deliveries due while nobody was connected
+	Restored int64 `json:"restored,omitempty"`
 
 	SessionCPU       float64 `json:"server_cpu_us_per_session,omitempty"`
 	SessionClientCPU float64 `json:"client_cpu_us_per_session,omitempty"`
@@ -115,7 +147,11 @@ func (r *Report) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
+	// Whole or not at all: what was measured must survive an interrupted write.
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // group is the repeats of one measurement.
@@ -152,12 +188,6 @@ func (g group) quiet() group {
 	return q
 }
 
-// spread returns a figure's range over the repeats, as text.
-func (g group) spread(figure func(Row) float64) string {
-	by := func(a, b Row) int { return cmp.Compare(figure(a), figure(b)) }
-	return fmt.Sprintf("%.2f-%.2f", figure(slices.MinFunc(g, by)), figure(slices.MaxFunc(g, by)))
-}
-
 func (g group) sum(count func(Row) int64) (n int64) {
 	for _, r := range g {
 		n += count(r)
@@ -168,8 +198,10 @@ func (g group) sum(count func(Row) int64) (n int64) {
 // groupKey is what the repeats of one measurement have in common.
 type groupKey struct {
 	scenario, mode, peer string
-	sessions             int
+	sessions, topics     int
 }
+
+func (r Row) key() groupKey { return groupKey{r.Scenario, r.Mode, r.Peer, r.Sessions, r.Topics} }
 
 // groups returns the rows by measurement, and the measurements in the order of
 // scenarios and sizes, with the peers of each together as they first came.
@@ -178,7 +210,7 @@ func (r *Report) groups() (map[groupKey]group, []groupKey) {
 	var order []groupKey
 	var tables []groupKey
 	for _, row := range r.Rows {
-		k := groupKey{row.Scenario, row.Mode, row.Peer, row.Sessions}
+		k := row.key()
 		if groups[k] == nil {
 			order = append(order, k)
 			if !slices.Contains(tables, k.table()) {
@@ -193,79 +225,42 @@ func (r *Report) groups() (map[groupKey]group, []groupKey) {
 	return groups, order
 }
 
-// print prints the tables: medians over the repeats.
-func (r *Report) print(w io.Writer) {
+// isProduct says whether a peer is a real server other than ours: one to be better
+// than.
+func isProduct(peer string) bool { return peer != "floor" && !strings.HasPrefix(peer, "advect") }
+
+// bestPeer returns the product with the most deliveries a second in the given
+// measurement, and how many.
+func (r *Report) bestPeer(of groupKey) (peer string, perSecond float64, ok bool) {
 	groups, order := r.groups()
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(cells ...any) {
-		for _, c := range cells {
-			switch c := c.(type) {
-			case float64:
-				if c == 0 { // not measured
-					fmt.Fprint(out, "-\t")
-					continue
-				}
-				fmt.Fprintf(out, "%.2f\t", c)
-			default:
-				fmt.Fprintf(out, "%v\t", c)
-			}
-		}
-		fmt.Fprintln(out)
-	}
-	foreign := func(g group) string {
-		return fmt.Sprintf("%.0f%%", 100*g.of(func(r Row) float64 { return r.Foreign }))
-	}
-
-	fmt.Fprintln(w, "Traffic: server and client CPU in us per delivery, latency in ms; medians over the repeats")
-	row("scenario", "mode", "sessions", "peer", "deliv/s", "server us", "(range)", "sys us", "client us",
-		"p50", "p99", "max", "per read", "bytes", "lost", "wrong", "RSS MiB", "foreign")
 	for _, k := range order {
-		g := groups[k]
-		if k.mode != "rate" && k.mode != "max" {
+		if k.table() != of || !isProduct(k.peer) {
 			continue
 		}
-		row(k.scenario, k.mode, k.sessions, k.peer,
-			fmt.Sprintf("%.0f", g.of(func(r Row) float64 { return r.PerSecond })),
-			g.of(func(r Row) float64 { return r.ServerCPU }),
-			g.spread(func(r Row) float64 { return r.ServerCPU }),
-			g.of(func(r Row) float64 { return r.ServerSys }),
-			g.of(func(r Row) float64 { return r.ClientCPU }),
-			g.of(func(r Row) float64 { return r.LatencyP50 }),
-			g.of(func(r Row) float64 { return r.LatencyP99 }),
-			g.of(func(r Row) float64 { return r.LatencyMax }),
-			g.of(func(r Row) float64 { return r.PerRead }),
-			fmt.Sprintf("%.0f", g.of(func(r Row) float64 { return r.BytesEach })),
-			g.sum(func(r Row) int64 { return r.Lost }),
-			g.sum(func(r Row) int64 { return r.Late + r.Misrouted + r.Corrupt }),
-			fmt.Sprintf("%.0f", g.of(func(r Row) float64 { return r.RSSMiB })),
-			foreign(g))
-	}
-	out.Flush()
-
-	fmt.Fprintln(w, "\nSessions: connecting (handshake and subscription) and resting")
-	row("scenario", "sessions", "peer", "server us/session", "(range)", "sessions/CPU-s", "sessions/s",
-		"KiB/session", "RSS MiB", "idle ms/s", "foreign")
-	for _, k := range order {
-		g := groups[k]
-		if k.mode != "connect" && k.mode != "idle" {
-			continue
-		}
-		row(k.scenario, k.sessions, k.peer,
-			g.of(func(r Row) float64 { return r.SessionCPU }),
-			g.spread(func(r Row) float64 { return r.SessionCPU }),
-			fmt.Sprintf("%.0f", g.of(func(r Row) float64 { return r.SessionsPerCPU })),
-			fmt.Sprintf("%.0f", g.of(func(r Row) float64 { return r.SessionsPerSec })),
-			g.of(func(r Row) float64 { return r.SessionKiB }),
-			g.of(func(r Row) float64 { return r.RSSMiB }),
-			g.of(func(r Row) float64 { return r.IdleCPU }),
-			foreign(g))
-	}
-	out.Flush()
-
-	for _, row := range r.Rows {
-		if row.Error != "" {
-			fmt.Fprintf(w, "\nfailed: %s %s, %d sessions, run %d: %s", row.Peer, row.Scenario, row.Sessions, row.Repeat, row.Error)
+		if v := groups[k].quiet().of(func(r Row) float64 { return r.PerSecond }); v > perSecond {
+			peer, perSecond, ok = k.peer, v, true
 		}
 	}
-	fmt.Fprintln(w)
+	return peer, perSecond, ok
+}
+
+// leaveOut notes, once, that a peer takes no part in a scenario.
+func (r *Report) leaveOut(peer, scenario, reason string) bool {
+	l := LeftOut{peer, scenario, reason}
+	if slices.Contains(r.LeftOut, l) {
+		return false
+	}
+	r.LeftOut = append(r.LeftOut, l)
+	return true
+}
+
+// add takes up the rest of what a later command found out about the servers.
+func (r *Report) add(later *Report) {
+	r.Args = append(append(r.Args, "then"), later.Args...)
+	for _, v := range later.Versions { // the programs may have been updated
+		if !slices.Contains(r.Versions, v) {
+			r.Versions = append(r.Versions, v)
+		}
+	}
+	slices.Sort(r.Versions)
 }

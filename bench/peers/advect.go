@@ -25,12 +25,29 @@ func (a Advect) Name() string {
 	return "advect"
 }
 
-// Scenarios implements Adapter: the variant differs where there are updates.
-func (a Advect) Scenarios() []string {
-	if a.ValuesOnly {
-		return []string{"fanout", "topics", "large"}
+// LeavesOut implements Adapter: the variant differs where there are updates.
+func (a Advect) LeavesOut(scenario string) string {
+	switch scenario {
+	case "fanout", "topics", "large", "latency":
+		return ""
 	}
-	return nil
+	if a.ValuesOnly {
+		return sameAsBase
+	}
+	return ""
+}
+
+// Guarantees implements Adapter.
+func (a Advect) Guarantees() Guarantees {
+	g := Guarantees{
+		Order: "all of a session", Recovery: "of all that was sent or queued", Deltas: "binary",
+		BackPressure: "conflates, then closes",
+		Permissions:  "checked for each request and topic", Values: "always", Full: true,
+	}
+	if a.ValuesOnly {
+		g.Deltas = "off"
+	}
+	return g
 }
 
 // Command implements Adapter. The default data directory is in the working
@@ -79,6 +96,9 @@ func (Advect) PublisherEndpoint() Endpoint {
 // Subscriber implements Adapter.
 func (Advect) Subscriber(_ int, topics []string) Session { return &advectSubscriber{topics: topics} }
 
+// SubscriberToAll implements Wildcard.
+func (Advect) SubscriberToAll(_ int, branch string) Session { return &advectBranch{branch: branch} }
+
 // Publisher implements Adapter.
 func (a Advect) Publisher(topics []string) Publisher {
 	return &advectPublisher{valuesOnly: a.ValuesOnly, topics: topics}
@@ -92,7 +112,9 @@ const (
 	advectResponse = 6
 
 	advectSubscribe    = 3
+	advectPing         = 55
 	advectNotification = 87
+	advectAddAndSet    = 122
 	advectStreamSet    = 128
 	advectStreamAdd    = 130
 
@@ -101,12 +123,20 @@ const (
 
 var errAdvect = errors.New("advect: malformed message")
 
-// advectConnected reads the connection response, the first message of a server.
-func advectConnected(msg []byte) error {
-	if len(msg) < 3 || msg[0] != 0x23 || msg[2] != 100 {
-		return fmt.Errorf("advect: connection refused: % x", msg)
+// Codes of the connection response, the first message of a server.
+const (
+	advectNew     = 100
+	advectResumed = 105
+)
+
+// advectConnected reads a connection response, which shall have the given code,
+// and returns the session's token and the last field, which for a session that
+// is resumed is the number of the client's message that the server expects next.
+func advectConnected(msg []byte, code byte) (token string, last uint32, err error) {
+	if len(msg) < 55 || msg[0] != 0x23 || msg[2] != code {
+		return "", 0, fmt.Errorf("advect: connection refused: % x", msg)
 	}
-	return nil
+	return string(msg[19:43]), binary.BigEndian.Uint32(msg[51:]), nil
 }
 
 // advectSubscriber subscribes to topics, and is ready when it has been told the
@@ -114,9 +144,15 @@ func advectConnected(msg []byte) error {
 type advectSubscriber struct {
 	topics    []string
 	connected bool
+	resuming  bool // the connection was cut, and the session is to go on
 	answered  bool
 	held      []advectTopic
 	spare     []byte // memory for the next value
+
+	// What it takes to go on: the secret of the session, and how many messages
+	// have gone each way.
+	token          string
+	sent, received uint32
 }
 
 // advectTopic is a subscribed topic and the value that the next delta is to.
@@ -129,17 +165,12 @@ func (s *advectSubscriber) Open(Link) {} // the server speaks first
 
 func (s *advectSubscriber) Receive(msg []byte, link Link) error {
 	if !s.connected {
-		if err := advectConnected(msg); err != nil {
-			return err
-		}
-		s.connected = true
-		b := advectHeader(nil, advectSubscribe, 1)
-		link.Send(advectString(advectString(b, advectSelector(s.topics)), "")) // no scope
-		return nil
+		return s.connect(msg, link)
 	}
 	if len(msg) == 0 {
 		return errAdvect
 	}
+	s.received++
 	switch msg[0] {
 	case advectValue, advectDelta:
 		return s.update(msg, link)
@@ -148,8 +179,12 @@ func (s *advectSubscriber) Receive(msg []byte, link Link) error {
 		return s.progress(link)
 	case advectRequest:
 		r := advectReader(msg[1:])
-		if service, _ := r.varint(), r.varint(); service != advectNotification {
-			return nil // a ping, which wants no answer
+		service, conversation := r.varint(), r.varint()
+		if service == advectPing && conversation != 0 {
+			s.send(binary.AppendUvarint([]byte{advectResponse}, conversation), link)
+		}
+		if service != advectNotification {
+			return nil
 		}
 		id := r.varint()
 		if r == nil {
@@ -159,6 +194,42 @@ func (s *advectSubscriber) Receive(msg []byte, link Link) error {
 		return s.progress(link)
 	}
 	return fmt.Errorf("advect: unexpected message: %.60q", msg)
+}
+
+// connect takes the answer to a new connection. A new session subscribes; one
+// that goes on must not have lost what it had sent, and is ready.
+func (s *advectSubscriber) connect(msg []byte, link Link) (err error) {
+	if !s.resuming {
+		if s.token, _, err = advectConnected(msg, advectNew); err != nil {
+			return err
+		}
+		s.connected = true
+		b := advectHeader(nil, advectSubscribe, 1)
+		s.send(advectString(advectString(b, advectSelector(s.topics)), ""), link) // no scope
+		return nil
+	}
+	token, expected, err := advectConnected(msg, advectResumed)
+	if err != nil {
+		return err
+	}
+	if expected != s.sent+1 {
+		return fmt.Errorf("advect: the server expects message %d, and %d were sent", expected, s.sent)
+	}
+	s.token, s.connected, s.resuming = token, true, false
+	link.Ready()
+	return nil
+}
+
+func (s *advectSubscriber) send(msg []byte, link Link) {
+	s.sent++
+	link.Send(msg)
+}
+
+// Resume implements Resumable (03 section 4.2).
+func (s *advectSubscriber) Resume() Endpoint {
+	s.connected, s.resuming = false, true
+	token := strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D").Replace(s.token)
+	return Endpoint{Path: fmt.Sprintf("%s&c=%s&cs=%d&ss=%d", advectPath, token, s.sent+1, s.received), Binary: true}
 }
 
 func (s *advectSubscriber) progress(link Link) error {
@@ -221,7 +292,7 @@ func (p *advectPublisher) Open(Link) {}
 
 func (p *advectPublisher) Receive(msg []byte, link Link) error {
 	if !p.connected {
-		if err := advectConnected(msg); err != nil {
+		if _, _, err := advectConnected(msg, advectNew); err != nil {
 			return err
 		}
 		p.connected = true
@@ -243,7 +314,8 @@ func (p *advectPublisher) Receive(msg []byte, link Link) error {
 		return fmt.Errorf("advect: publishing failed: %.60q", msg)
 	}
 	if len(p.streams) == len(p.topics) {
-		return nil // an update's
+		link.Answered() // an update's
+		return nil
 	}
 	r := advectReader(msg[1:])
 	conversation := r.varint()
@@ -272,10 +344,66 @@ func (p *advectPublisher) appendAdd(dst []byte, topic string) []byte {
 func (p *advectPublisher) AppendPublish(dst []byte, topic string, payload []byte) []byte {
 	p.request++
 	dst = append(advectHeader(dst, advectStreamSet, p.request), p.streams[topic]...)
+	return appendAdvectText(dst, payload)
+}
+
+// AppendKeep implements Keeper.
+func (p *advectPublisher) AppendKeep(dst []byte, topic string, payload []byte) []byte {
+	p.request++
+	dst = advectString(advectHeader(dst, advectAddAndSet, p.request), topic)
+	dst = append(dst, advectStringTopic, 0)          // no properties
+	return append(appendAdvectText(dst, payload), 0) // no constraint
+}
+
+// AppendEcho appends nothing: each update is answered.
+func (p *advectPublisher) AppendEcho(dst []byte) []byte { return dst }
+
+// appendAdvectText appends payload as the value of a string topic.
+func appendAdvectText(dst, payload []byte) []byte {
 	var head [9]byte
 	text := appendCBORText(head[:0], len(payload))
 	dst = binary.AppendUvarint(dst, uint64(len(text)+len(payload)))
 	return append(append(dst, text...), payload...)
+}
+
+// advectBranch subscribes to a branch of topics, and delivers their first
+// values. It is ready when the subscription is answered, which comes after them.
+type advectBranch struct {
+	branch    string
+	connected bool
+}
+
+func (s *advectBranch) Open(Link) {}
+
+func (s *advectBranch) Receive(msg []byte, link Link) error {
+	if !s.connected {
+		if _, _, err := advectConnected(msg, advectNew); err != nil {
+			return err
+		}
+		s.connected = true
+		b := advectHeader(nil, advectSubscribe, 1)
+		link.Send(advectString(advectString(b, "?"+s.branch+"//"), ""))
+		return nil
+	}
+	if len(msg) == 0 {
+		return errAdvect
+	}
+	switch msg[0] {
+	case advectRequest: // a notification or a ping
+		return nil
+	case advectResponse:
+		link.Ready()
+		return nil
+	case advectValue:
+		if len(msg) > 5 {
+			if _, head, ok := cborHead(msg[5:]); ok {
+				link.Deliver(msg[5+head:])
+				return nil
+			}
+		}
+		return errAdvect
+	}
+	return fmt.Errorf("advect: unexpected message: %.60q", msg)
 }
 
 func advectHeader(dst []byte, service, conversation uint64) []byte {

@@ -11,11 +11,13 @@ import (
 type record struct {
 	sent      []string // hexadecimal
 	ready     int
+	answered  int
 	delivered []string
 }
 
 func (r *record) Send(msg []byte)  { r.sent = append(r.sent, hex.EncodeToString(msg)) }
 func (r *record) Ready()           { r.ready++ }
+func (r *record) Answered()        { r.answered++ }
 func (r *record) Deliver(p []byte) { r.delivered = append(r.delivered, string(p)) }
 
 // hear gives a session messages in hexadecimal.

@@ -15,7 +15,11 @@ type Centrifugo struct{ Delta bool }
 
 func (c Centrifugo) Name() string { return deltaName("centrifugo", c.Delta) }
 
-func (c Centrifugo) Scenarios() []string { return deltaScenarios(c.Delta) }
+// LeavesOut implements Adapter.
+func (c Centrifugo) LeavesOut(scenario string) string { return centrifugeLeavesOut(c.Delta, scenario) }
+
+// Guarantees implements Adapter.
+func (c Centrifugo) Guarantees() Guarantees { return centrifugeGuarantees(c.Delta) }
 
 func (Centrifugo) Endpoint() Endpoint { return Endpoint{Path: "/connection/websocket"} }
 
@@ -67,7 +71,11 @@ type Centrifuge struct{ Delta bool }
 
 func (c Centrifuge) Name() string { return deltaName("centrifuge", c.Delta) }
 
-func (c Centrifuge) Scenarios() []string { return deltaScenarios(c.Delta) }
+// LeavesOut implements Adapter.
+func (c Centrifuge) LeavesOut(scenario string) string { return centrifugeLeavesOut(c.Delta, scenario) }
+
+// Guarantees implements Adapter.
+func (c Centrifuge) Guarantees() Guarantees { return centrifugeGuarantees(c.Delta) }
 
 func (Centrifuge) Endpoint() Endpoint { return Endpoint{Path: "/connection/websocket"} }
 
@@ -92,12 +100,27 @@ func deltaName(name string, delta bool) string {
 	return name
 }
 
-// deltaScenarios keeps a delta variant to the one scenario where it differs.
-func deltaScenarios(delta bool) []string {
-	if delta {
-		return []string{"large"}
+// centrifugeLeavesOut keeps a delta variant to the one scenario where it differs.
+func centrifugeLeavesOut(delta bool, scenario string) string {
+	switch {
+	case delta && scenario != "large":
+		return sameAsBase
+	case scenario == "subscribeall":
+		return "no subscription to many channels by one selector"
 	}
-	return nil
+	return ""
+}
+
+func centrifugeGuarantees(delta bool) Guarantees {
+	g := Guarantees{
+		Order: "per channel", Recovery: "offered per channel; off by default, and here", Deltas: "offered; off here",
+		BackPressure: "closes beyond 1 MiB",
+		Permissions:  "checked when subscribing", Values: "offered (history); off here", Full: true,
+	}
+	if delta {
+		g.Deltas, g.Values = "Fossil", "the last publication"
+	}
+	return g
 }
 
 // centrifugeSession speaks the Centrifugal client protocol in JSON: commands
@@ -130,7 +153,9 @@ func (s *centrifugeSession) Receive(msg []byte, link Link) error {
 
 func (s *centrifugeSession) reply(line []byte, link Link) error {
 	switch {
-	case len(line) == 0 || bytes.Contains(line, []byte(`"publish":`)):
+	case len(line) == 0:
+	case bytes.Contains(line, []byte(`"publish":`)):
+		link.Answered()
 	case bytes.HasPrefix(line, []byte(`{"push":`)):
 		return s.push(line, link)
 	case len(line) == 2: // {} is a ping, and its own answer
@@ -217,3 +242,6 @@ func (s *centrifugeSession) AppendPublish(dst []byte, topic string, payload []by
 	dst = append(dst, payload...)
 	return append(dst, "}}"...)
 }
+
+// AppendEcho appends nothing: each publication is answered.
+func (s *centrifugeSession) AppendEcho(dst []byte) []byte { return dst }

@@ -11,9 +11,27 @@ import (
 // machine's kernel and the harness itself cost.
 type Floor struct{}
 
-func (Floor) Name() string        { return "floor" }
-func (Floor) Scenarios() []string { return nil }
-func (Floor) Endpoint() Endpoint  { return Endpoint{Path: "/"} }
+func (Floor) Name() string       { return "floor" }
+func (Floor) Endpoint() Endpoint { return Endpoint{Path: "/"} }
+
+// LeavesOut implements Adapter.
+func (Floor) LeavesOut(scenario string) string {
+	switch scenario {
+	case "overload":
+		return "one subscriber that stops reading blocks it for good"
+	case "subscribeall":
+		return keepsNothing
+	}
+	return ""
+}
+
+// Guarantees implements Adapter.
+func (Floor) Guarantees() Guarantees {
+	return Guarantees{
+		Order: "per topic", Recovery: "none", Deltas: "none", Permissions: "none", Values: "none",
+		BackPressure: "none: blocks everybody",
+	}
+}
 
 func (Floor) Command(env Env) (*exec.Cmd, error) {
 	bin, err := env.Bin("floor")
@@ -34,6 +52,7 @@ func (s *floorSession) Open(link Link) {
 
 func (s *floorSession) Receive(msg []byte, link Link) error {
 	if len(msg) == 1 && msg[0] == 'R' {
+		link.Answered()
 		link.Ready()
 		return nil
 	}
@@ -47,3 +66,6 @@ func (s *floorSession) AppendPublish(dst []byte, topic string, payload []byte) [
 	dst = append(dst, ' ')
 	return append(dst, payload...)
 }
+
+// AppendEcho subscribes to nothing, which is answered.
+func (s *floorSession) AppendEcho(dst []byte) []byte { return append(dst, "S "...) }

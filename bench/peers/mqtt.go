@@ -11,6 +11,13 @@ type Mosquitto struct{ mqtt }
 
 func (Mosquitto) Name() string { return "mosquitto" }
 
+// Guarantees implements Adapter.
+func (Mosquitto) Guarantees() Guarantees {
+	g := mqttGuarantees
+	g.BackPressure = "queues, then drops messages unseen"
+	return g
+}
+
 func (Mosquitto) Command(env Env) (*exec.Cmd, error) {
 	bin, err := env.Bin("mosquitto")
 	if err != nil {
@@ -42,6 +49,13 @@ type Mochi struct{ mqtt }
 
 func (Mochi) Name() string { return "mochi" }
 
+// Guarantees implements Adapter.
+func (Mochi) Guarantees() Guarantees {
+	g := mqttGuarantees
+	g.BackPressure = "drops messages beyond 8,192 unseen"
+	return g
+}
+
 func (Mochi) Command(env Env) (*exec.Cmd, error) {
 	bin, err := env.Bin("mochi-mqtt")
 	if err != nil {
@@ -63,7 +77,18 @@ func (Mochi) Command(env Env) (*exec.Cmd, error) {
 // messages, clean sessions, keep-alive off.
 type mqtt struct{}
 
-func (mqtt) Scenarios() []string { return nil }
+// mqttGuarantees are those of MQTT at QoS 0.
+var mqttGuarantees = Guarantees{
+	Order: "per publisher and topic", Recovery: "none at QoS 0", Deltas: "none",
+	Permissions: "offered; nobody is checked here", Values: "retained, if the publisher asks",
+}
+
+func (mqtt) LeavesOut(string) string { return "" }
+
+// SubscriberToAll implements Wildcard.
+func (mqtt) SubscriberToAll(id int, branch string) Session {
+	return &mqttSession{clientID: fmt.Sprintf("all%d", id), topics: []string{branch + "/#"}}
+}
 
 func (mqtt) Endpoint() Endpoint {
 	return Endpoint{Path: "/mqtt", Subprotocol: "mqtt", Binary: true}
@@ -81,6 +106,9 @@ const (
 	mqttPublish   = 0x30
 	mqttSubscribe = 0x82
 	mqttSuback    = 0x90
+	mqttPingreq   = 0xc0
+	mqttPingresp  = 0xd0
+	mqttRetain    = 0x01 // of a PUBLISH
 )
 
 // mqttSession parses MQTT packets as a byte stream: packet and WebSocket
@@ -146,12 +174,24 @@ func (s *mqttSession) packet(kind byte, body []byte, link Link) error {
 			}
 		}
 		link.Ready()
+	case mqttPingresp:
+		link.Answered()
 	}
 	return nil
 }
 
 func (s *mqttSession) AppendPublish(dst []byte, topic string, payload []byte) []byte {
-	dst = append(dst, mqttPublish)
+	return appendMQTTPublish(append(dst, mqttPublish), topic, payload)
+}
+
+// AppendKeep implements Keeper.
+func (s *mqttSession) AppendKeep(dst []byte, topic string, payload []byte) []byte {
+	return appendMQTTPublish(append(dst, mqttPublish|mqttRetain), topic, payload)
+}
+
+func (s *mqttSession) AppendEcho(dst []byte) []byte { return append(dst, mqttPingreq, 0) }
+
+func appendMQTTPublish(dst []byte, topic string, payload []byte) []byte {
 	dst = mqttLength(dst, 2+len(topic)+len(payload))
 	dst = mqttString(dst, topic)
 	return append(dst, payload...)

@@ -12,9 +12,25 @@ import (
 // inside binary WebSocket messages, core NATS (no JetStream).
 type Nats struct{}
 
-func (Nats) Name() string        { return "nats" }
-func (Nats) Scenarios() []string { return nil }
-func (Nats) Endpoint() Endpoint  { return Endpoint{Path: "/", Binary: true} }
+func (Nats) Name() string       { return "nats" }
+func (Nats) Endpoint() Endpoint { return Endpoint{Path: "/", Binary: true} }
+
+// LeavesOut implements Adapter.
+func (Nats) LeavesOut(scenario string) string {
+	if scenario == "subscribeall" {
+		return keepsNothing + " (core NATS)"
+	}
+	return ""
+}
+
+// Guarantees implements Adapter.
+func (Nats) Guarantees() Guarantees {
+	return Guarantees{
+		Order: "per publisher", Recovery: "none (JetStream is another mode)", Deltas: "none",
+		BackPressure: "closes after 64 MiB or 10 s",
+		Permissions:  "offered; nobody is checked here", Values: "none",
+	}
+}
 
 func (Nats) Command(env Env) (*exec.Cmd, error) {
 	bin, err := env.Bin("nats-server")
@@ -97,6 +113,7 @@ func (s *natsSession) operation(b []byte, link Link) (int, error) {
 	case bytes.HasPrefix(line, []byte("PING")):
 		link.Send([]byte("PONG\r\n"))
 	case bytes.HasPrefix(line, []byte("PONG")):
+		link.Answered()
 		link.Ready()
 	case bytes.HasPrefix(line, []byte("-ERR")):
 		return 0, errors.New("nats: " + string(line))
@@ -113,5 +130,7 @@ func (s *natsSession) AppendPublish(dst []byte, topic string, payload []byte) []
 	dst = append(dst, payload...)
 	return append(dst, "\r\n"...)
 }
+
+func (s *natsSession) AppendEcho(dst []byte) []byte { return append(dst, "PING\r\n"...) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -33,10 +33,15 @@ type Adapter interface {
 	// Name is what the -peers flag and the tables call this server.
 	Name() string
 
-	// Scenarios lists the only scenarios this adapter takes part in; nil means
-	// all of them. It exists for variants, such as a delta mode, that differ
-	// from their base adapter in one scenario only.
-	Scenarios() []string
+	// LeavesOut says why this adapter takes no part in a scenario, in a few
+	// words for the document, or returns "" when it does. A variant, such as a
+	// delta mode, leaves out what it does as its base adapter does.
+	LeavesOut(scenario string) string
+
+	// Guarantees says what the server promises as it is measured. The document
+	// shows it beside the figures, so that a fast server that promises little
+	// is seen to do so.
+	Guarantees() Guarantees
 
 	// Command returns the command that serves WebSocket on 127.0.0.1:env.Port.
 	// It must be the server process itself, not a wrapper that forks it,
@@ -55,6 +60,29 @@ type Adapter interface {
 	// connects before all subscribers, so a server whose topics must exist can
 	// be given them before the client is ready.
 	Publisher(topics []string) Publisher
+}
+
+// Guarantees are short phrases for a table; each says what there is, or "none".
+type Guarantees struct {
+	Order        string // of messages to a subscriber
+	Recovery     string // of what is missed while a connection is lost
+	Deltas       string
+	BackPressure string // what becomes of a subscriber that reads too slowly
+	Permissions  string // as measured
+	Values       string // whether a late subscriber gets the last value
+
+	// Full marks the servers that offer order, recovery, deltas and permissions,
+	// measured with them or not: those whose sessions have as much to remember.
+	Full bool
+}
+
+// Wildcard is implemented by adapters of servers that keep the last value of a
+// topic and give it to those who subscribe later, to any number of topics with
+// one selector. Their publishers are Keepers.
+type Wildcard interface {
+	// SubscriberToAll returns a client that subscribes to all topics below
+	// branch, a name without separators.
+	SubscriberToAll(id int, branch string) Session
 }
 
 // Authorised is implemented by adapters whose publisher needs another endpoint
@@ -86,6 +114,31 @@ type Publisher interface {
 	// AppendPublish appends one WebSocket message (unframed) that publishes
 	// payload, a JSON object, to topic.
 	AppendPublish(dst []byte, topic string, payload []byte) []byte
+
+	// AppendEcho appends a message (unframed) that the server answers when it
+	// has handled all before it, upon which the session calls Link.Answered. It
+	// appends nothing if the server answers each publication instead.
+	AppendEcho(dst []byte) []byte
+}
+
+// Keeper is a Publisher that can give a topic a value for those who subscribe
+// later. The server answers as it does to AppendPublish.
+type Keeper interface {
+	Publisher
+
+	// AppendKeep appends one WebSocket message (unframed) that creates topic,
+	// which is new, and sets it.
+	AppendKeep(dst []byte, topic string, payload []byte) []byte
+}
+
+// Resumable is a Session that can go on after its connection was cut, with
+// nothing lost.
+type Resumable interface {
+	Session
+
+	// Resume returns where to connect to again. The next message to Receive is
+	// the first of the new connection; Link.Ready reports that it goes on.
+	Resume() Endpoint
 }
 
 // Link is what a Session acts on.
@@ -96,6 +149,9 @@ type Link interface {
 	// Ready reports, once, that the server has confirmed the connection and
 	// every subscription.
 	Ready()
+
+	// Answered reports that the server has answered a publication, or an echo.
+	Answered()
 
 	// Deliver hands over one received publication. payload[0] is the first
 	// byte of the published JSON object; bytes of the peer's envelope may
@@ -136,6 +192,12 @@ func FreePort() (int, error) {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// Reasons for LeavesOut that several adapters give.
+const (
+	keepsNothing = "keeps no value of a topic"
+	sameAsBase   = "same as without the variant"
+)
 
 // All lists every adapter. Add a new server here.
 func All() []Adapter {

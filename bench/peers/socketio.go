@@ -12,8 +12,24 @@ import (
 // with its default engine (ws). Topics are rooms.
 type SocketIO struct{}
 
-func (SocketIO) Name() string        { return "socket.io" }
-func (SocketIO) Scenarios() []string { return nil }
+func (SocketIO) Name() string { return "socket.io" }
+
+// LeavesOut implements Adapter.
+func (SocketIO) LeavesOut(scenario string) string {
+	if scenario == "subscribeall" {
+		return keepsNothing
+	}
+	return ""
+}
+
+// Guarantees implements Adapter.
+func (SocketIO) Guarantees() Guarantees {
+	return Guarantees{
+		Order: "per publisher", Recovery: "none (an option, best effort)", Deltas: "none",
+		BackPressure: "none: queues in memory without limit",
+		Permissions:  "left to the application", Values: "none",
+	}
+}
 
 func (SocketIO) Endpoint() Endpoint {
 	return Endpoint{Path: "/socket.io/?EIO=4&transport=websocket"}
@@ -60,6 +76,8 @@ func (s *ioSession) Receive(msg []byte, link Link) error {
 			return err
 		}
 		link.Send(append([]byte("420"), args...)) // event with acknowledgement 0
+	case bytes.HasPrefix(msg, []byte("431")): // acknowledgement 1: an echo
+		link.Answered()
 	case bytes.HasPrefix(msg, []byte("430")): // acknowledgement 0
 		link.Ready()
 	case bytes.HasPrefix(msg, []byte("41")), bytes.HasPrefix(msg, []byte("44")), msg[0] == '1':
@@ -75,3 +93,6 @@ func (s *ioSession) AppendPublish(dst []byte, topic string, payload []byte) []by
 	dst = append(dst, payload...)
 	return append(dst, ']')
 }
+
+// AppendEcho joins no room, and asks for acknowledgement 1 of that.
+func (s *ioSession) AppendEcho(dst []byte) []byte { return append(dst, `421["sub",[]]`...) }

@@ -184,6 +184,7 @@ type collect struct{ got [][]byte }
 
 func (c *collect) Send([]byte)      {}
 func (c *collect) Ready()           {}
+func (c *collect) Answered()        {}
 func (c *collect) Deliver(p []byte) { c.got = append(c.got, bytes.Clone(p)) }
 
 // TestStreams cuts the byte streams of NATS and MQTT at every place.

@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +22,19 @@ type Counts struct {
 	Dropped   int64 // connections that ended
 	Bytes     int64 // read from subscribers' sockets, WebSocket framing included
 	Reads     int64 // read calls on those sockets
+}
+
+// since returns what was counted since before.
+func (c Counts) since(before Counts) Counts {
+	return Counts{
+		Delivered: c.Delivered - before.Delivered,
+		Late:      c.Late - before.Late,
+		Misrouted: c.Misrouted - before.Misrouted,
+		Corrupt:   c.Corrupt - before.Corrupt,
+		Dropped:   c.Dropped - before.Dropped,
+		Bytes:     c.Bytes - before.Bytes,
+		Reads:     c.Reads - before.Reads,
+	}
 }
 
 // loop serves all client sockets from one goroutine on epoll: for a message, a
@@ -42,9 +56,10 @@ type loop struct {
 
 	mu      sync.Mutex // held while events are handled; guards what follows
 	conns   map[int]*conn
-	counts  Counts
-	latency *hist // nil while latency is not recorded
-	failure error // the first reason of a dropped connection
+	counts  Counts // of all but stalled subscribers
+	stalled Counts // of those
+	latency *hist  // nil while latency is not recorded
+	failure error  // the first reason of a dropped connection
 }
 
 func newLoop(doc *Doc) (*loop, error) {
@@ -106,15 +121,29 @@ func (l *loop) close() {
 }
 
 func (l *loop) drop(c *conn, err error) {
-	l.counts.Dropped++
-	if l.failure == nil {
-		l.failure = err
-	}
 	delete(l.conns, c.fd)
 	syscall.Close(c.fd)
+	c.dropped = true
+	if c.lost != nil {
+		c.lost()
+		return
+	}
+	l.tally(c).Dropped++
+	if l.failure == nil && !c.stalled {
+		l.failure = err
+	}
 }
 
-// snapshot returns the counts so far and the first failure.
+// tally returns where what a connection sees is counted.
+func (l *loop) tally(c *conn) *Counts {
+	if c.stalled {
+		return &l.stalled
+	}
+	return &l.counts
+}
+
+// snapshot returns the counts so far, without those of stalled subscribers, and
+// the first failure.
 func (l *loop) snapshot() (Counts, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,6 +166,14 @@ type conn struct {
 	ready   func() // called once, when the session is subscribed
 	open    bool   // the handshake is done
 	stamp   int64  // when the bytes at hand were read
+	stalled bool   // was made to stop reading, for a while or for good
+	dropped bool   // has ended
+	lost    func() // called instead of counting when the connection ends; nil: count
+
+	receiveBuffer int          // SO_RCVBUF, if not 0
+	answers       atomic.Int64 // how often the server answered
+	answersWanted atomic.Int64 // when answers gets there, answered gets a token
+	answered      chan struct{}
 
 	rest []byte // the start of an incomplete frame
 	frag []byte // the start of an incomplete fragmented message
@@ -162,6 +199,11 @@ func (l *loop) dial(c *conn, source byte, port int, endpoint peers.Endpoint) err
 	fail := func(err error) error {
 		syscall.Close(fd)
 		return err
+	}
+	if c.receiveBuffer != 0 {
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, c.receiveBuffer); err != nil {
+			return fail(err)
+		}
 	}
 	if source != 1 {
 		const ipBindAddressNoPort = 24
@@ -214,8 +256,9 @@ func (c *conn) readable() error {
 	}
 	c.stamp = c.loop.now()
 	if c.next != nil {
-		c.loop.counts.Bytes += int64(n)
-		c.loop.counts.Reads++
+		counts := c.loop.tally(c)
+		counts.Bytes += int64(n)
+		counts.Reads++
 	}
 	b := buf[:kept+n]
 	if !c.open {
@@ -281,13 +324,24 @@ func (c *conn) Ready() {
 	}
 }
 
+// Answered implements peers.Link.
+func (c *conn) Answered() {
+	if n := c.answers.Add(1); c.answered != nil && n >= c.answersWanted.Load() {
+		select {
+		case c.answered <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // Deliver implements peers.Link. It checks the header of each payload, and all
 // of one payload in 64.
 func (c *conn) Deliver(payload []byte) {
 	l := c.loop
+	counts := l.tally(c)
 	k, seq, ts, ok := l.doc.Parse(payload)
 	if !ok || seq == 0 {
-		l.counts.Corrupt++
+		counts.Corrupt++
 		return
 	}
 	slot := k - c.first
@@ -295,19 +349,19 @@ func (c *conn) Deliver(payload []byte) {
 		slot += c.topics
 	}
 	if slot < 0 || slot >= len(c.next) || k >= c.topics {
-		l.counts.Misrouted++
+		counts.Misrouted++
 		return
 	}
 	if seq < c.next[slot] {
-		l.counts.Late++
+		counts.Late++
 		return
 	}
 	c.next[slot] = seq + 1
-	l.counts.Delivered++
-	if l.counts.Delivered%64 == 0 && !l.doc.Equal(payload, k, seq, ts) {
-		l.counts.Corrupt++
+	counts.Delivered++
+	if counts.Delivered%64 == 0 && !l.doc.Equal(payload, k, seq, ts) {
+		counts.Corrupt++
 	}
-	if l.latency != nil {
+	if l.latency != nil && !c.stalled {
 		l.latency.add(c.stamp - ts)
 	}
 }
@@ -343,14 +397,24 @@ func (c *conn) write(b []byte) error {
 	return c.flushControl()
 }
 
+// writePatience is how long a server may read nothing of what it is sent.
+const writePatience = 10 * time.Second
+
 func (c *conn) writeAll(b []byte) error {
+	var blocked time.Time // when the server stopped reading
 	for len(b) > 0 {
 		n, err := syscall.Write(c.fd, b)
 		switch {
 		case err == nil:
-			b = b[n:]
+			b, blocked = b[n:], time.Time{}
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
+			if blocked.IsZero() {
+				blocked = time.Now()
+			}
+			if time.Since(blocked) > writePatience {
+				return fmt.Errorf("write: the server has not read for %v: %w", writePatience, os.ErrDeadlineExceeded)
+			}
 			time.Sleep(200 * time.Microsecond)
 		default:
 			return fmt.Errorf("write: %w", err)

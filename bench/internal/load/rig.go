@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"advect.dev/bench/internal/proc"
-	"advect.dev/bench/internal/ws"
 	"advect.dev/bench/peers"
 )
 
@@ -24,6 +23,10 @@ type Config struct {
 
 // Rig is one running server with its clients.
 type Rig struct {
+	// ReceiveBuffer is the size of the kernel's buffer for what the server sends
+	// to a subscriber that Connect adds; 0: as the kernel sees fit.
+	ReceiveBuffer int
+
 	adapter peers.Adapter
 	child   *proc.Child
 	loop    *loop
@@ -31,7 +34,8 @@ type Rig struct {
 	dir     string
 	doc     *Doc
 
-	subscribers int
+	subscribers int // connected, not counting stalled ones
+	clients     []*conn
 	perSession  int
 	topics      []string
 	publisher   *conn
@@ -119,7 +123,7 @@ func (r *Rig) Connect(n int) error {
 	topics, perSession := len(r.topics), r.perSession
 	window := make(chan struct{}, connectWindow)
 	for range n {
-		i := r.subscribers
+		i := len(r.clients)
 		r.subscribers++
 		c := &conn{first: i * perSession % topics, topics: topics, next: make([]uint32, perSession)}
 		mine := make([]string, perSession)
@@ -129,6 +133,8 @@ func (r *Rig) Connect(n int) error {
 		}
 		c.session = r.adapter.Subscriber(i, mine)
 		c.ready = func() { <-window }
+		c.receiveBuffer = r.ReceiveBuffer
+		r.clients = append(r.clients, c)
 		if err := r.acquire(window); err != nil {
 			return err
 		}
@@ -136,7 +142,12 @@ func (r *Rig) Connect(n int) error {
 			return r.explain(err)
 		}
 	}
-	for range connectWindow { // all slots free: everybody is ready
+	return r.fill(window)
+}
+
+// fill takes all places of window, which are free when everybody is ready.
+func (r *Rig) fill(window chan struct{}) error {
+	for range cap(window) {
 		if err := r.acquire(window); err != nil {
 			return err
 		}
@@ -167,208 +178,4 @@ func (r *Rig) explain(err error) error {
 		return fmt.Errorf("%w; the server's log ends: %s", err, text)
 	}
 	return err
-}
-
-// Load is how to publish. Every topic gets its turn before any gets another.
-type Load struct {
-	For    time.Duration
-	Rate   float64 // messages a second, evenly spaced; 0: as many as keep Window in flight
-	Window int     // messages in flight, with Rate 0
-}
-
-// Result is what happened under a load.
-type Result struct {
-	Counts
-	Published int64
-	Expected  int64         // deliveries if nothing were lost
-	Publish   time.Duration // first to last publication
-	Total     time.Duration // first publication to last delivery
-	Lag       time.Duration // the worst lateness of a publication
-	Usage
-	P50, P99, Max time.Duration
-}
-
-// Lost is the number of messages that did not arrive.
-func (r Result) Lost() int64 { return r.Expected - r.Delivered }
-
-// Usage is the processor time of a span.
-type Usage struct {
-	Server, Client proc.CPU
-	Machine        proc.Machine
-}
-
-// Foreign is the share of the machine's capacity that neither the server nor
-// the clients used but somebody else did, or that the hypervisor withheld.
-func (u Usage) Foreign() float64 {
-	other := u.Machine.Busy + u.Machine.Stolen - u.Server.Total - u.Client.Total
-	return max(0, float64(other)/float64(u.Machine.All))
-}
-
-func (r *Rig) usage() (u Usage, err error) {
-	server, err1 := r.child.CPU()
-	client, err2 := proc.SelfCPU()
-	machine, err3 := proc.ReadMachine()
-	return Usage{server, client, machine}, errors.Join(err1, err2, err3)
-}
-
-// Measure returns what do used.
-func (r *Rig) Measure(do func() error) (Usage, error) {
-	before, err := r.usage()
-	if err != nil {
-		return before, err
-	}
-	if err := do(); err != nil {
-		return before, err
-	}
-	after, err := r.usage()
-	return Usage{after.Server.Sub(before.Server), after.Client.Sub(before.Client), after.Machine.Sub(before.Machine)}, err
-}
-
-// Drive publishes as load says, waits for the deliveries and accounts for them.
-func (r *Rig) Drive(load Load) (Result, error) {
-	var res Result
-	latency := new(hist)
-	r.loop.record(latency)
-	before, _ := r.loop.snapshot()
-	fanout := int64(r.subscribers * r.perSession / len(r.topics))
-	if r.subscribers*r.perSession%len(r.topics) != 0 {
-		return res, errors.New("topics differ in their number of subscribers")
-	}
-	start := time.Now()
-	var last time.Time
-	usage, err := r.Measure(func() (err error) {
-		if load.Rate > 0 {
-			err = r.paced(load, &res)
-		} else {
-			err = r.flood(load, fanout, before.Delivered, &res)
-		}
-		res.Publish = time.Since(start)
-		last = r.drain(before.Delivered + res.Published*fanout)
-		return err
-	})
-	if err != nil {
-		return res, r.explain(err)
-	}
-	r.loop.record(nil)
-	after, failure := r.loop.snapshot()
-	res.Usage = usage
-	res.Total = last.Sub(start)
-	res.Expected = res.Published * fanout
-	res.Counts = Counts{
-		Delivered: after.Delivered - before.Delivered,
-		Late:      after.Late - before.Late,
-		Misrouted: after.Misrouted - before.Misrouted,
-		Corrupt:   after.Corrupt - before.Corrupt,
-		Dropped:   after.Dropped - before.Dropped,
-		Bytes:     after.Bytes - before.Bytes,
-		Reads:     after.Reads - before.Reads,
-	}
-	res.P50, res.P99, res.Max = latency.quantile(0.50), latency.quantile(0.99), latency.max()
-	if !r.child.Alive() {
-		return res, r.explain(errors.New("the server ended"))
-	}
-	if res.Dropped > 0 {
-		return res, r.explain(fmt.Errorf("%d connections ended, the first: %w", res.Dropped, failure))
-	}
-	return res, nil
-}
-
-// paced publishes at a fixed rate. A message's time stamp is taken right before
-// the system call that sends it.
-func (r *Rig) paced(load Load, res *Result) error {
-	var frame []byte
-	start := time.Now()
-	for n := int64(0); ; n++ {
-		due := time.Duration(float64(n) / load.Rate * float64(time.Second))
-		if wait := min(due, load.For) - time.Since(start); wait > 0 {
-			time.Sleep(wait)
-		}
-		if due >= load.For {
-			return nil
-		}
-		res.Lag = max(res.Lag, time.Since(start)-due)
-		frame = r.appendMessage(frame[:0])
-		if err := r.publisher.write(frame); err != nil {
-			return err
-		}
-		res.Published++
-	}
-}
-
-// flood keeps between half of the window and the window in flight, so that a
-// server is neither idle nor made to drop messages.
-func (r *Rig) flood(load Load, fanout, base int64, res *Result) error {
-	var frames []byte
-	window, half := int64(load.Window), int64(max(1, load.Window/2))
-	start := time.Now()
-	progress := start
-	seen := int64(-1)
-	for time.Since(start) < load.For {
-		delivered := r.loop.delivered.Load() - base
-		if delivered != seen {
-			seen, progress = delivered, time.Now()
-		} else if time.Since(progress) > drainPatience {
-			return nil // messages are lost; drain counts them
-		}
-		if room := window - (res.Published - delivered/fanout); room < half {
-			r.loop.wakeAt.Store(base + (res.Published-window+half)*fanout)
-			select {
-			case <-r.loop.wake:
-			case <-time.After(10 * time.Millisecond):
-			}
-			continue
-		}
-		frames = frames[:0]
-		for range half {
-			frames = r.appendMessage(frames)
-		}
-		if err := r.publisher.write(frames); err != nil {
-			return err
-		}
-		res.Published += half
-	}
-	return nil
-}
-
-// farStride returns a step that visits all n topics but goes far each time, so
-// that a session's topics, which are neighbours, do not get messages in a row
-// that the server could join.
-func farStride(n int) int {
-	gcd := func(a, b int) int {
-		for b != 0 {
-			a, b = b, a%b
-		}
-		return a
-	}
-	step := n * 618 / 1000
-	for gcd(step, n) != 1 {
-		step++
-	}
-	return step
-}
-
-// appendMessage appends the frame of the next publication.
-func (r *Rig) appendMessage(frames []byte) []byte {
-	k := r.turn
-	r.turn = (k + r.stride) % len(r.topics)
-	r.seq[k]++
-	payload := r.doc.Append(nil, k, r.seq[k], r.loop.now())
-	return ws.Append(frames, r.publisher.opcode, r.protocol.AppendPublish(nil, r.topics[k], payload))
-}
-
-// drainPatience is how long nothing may arrive before what is missing counts
-// as lost.
-const drainPatience = 2 * time.Second
-
-// drain waits until total deliveries have been made, or nothing more comes, and
-// returns the time of the last one.
-func (r *Rig) drain(total int64) time.Time {
-	last, seen := time.Now(), r.loop.delivered.Load()
-	for seen < total && time.Since(last) < drainPatience {
-		time.Sleep(500 * time.Microsecond)
-		if now := r.loop.delivered.Load(); now != seen {
-			last, seen = time.Now(), now
-		}
-	}
-	return last
 }
