@@ -9,15 +9,15 @@ import (
 )
 
 // The overload scenario: documents that no delta makes small, at a rate that any
-// server keeps, and small socket buffers, so that who stops reading is soon in
+// server keeps, over links as of a network, so that who stops reading is soon in
 // the server's way.
 const (
 	overloadSessions = 100
 	overloadStalled  = 10
 	overloadRate     = 100 // messages a second
-	overloadDocument = 16 << 10
-	overloadBuffer   = 64 << 10
+	overloadDocument = 4 << 10
 	overloadFor      = 6 * time.Second
+	overloadBehind   = 2 * time.Second
 )
 
 // overload lets a tenth of the subscribers stop reading, and looks at the others.
@@ -31,14 +31,14 @@ func overload(a peers.Adapter, s settings) ([]Row, error) {
 		return nil, err
 	}
 	defer rig.Close()
-	rig.ReceiveBuffer = overloadBuffer
+	rig.SlowLinks = true
 	if err := rig.Open(1, 1); err != nil {
 		return nil, err
 	}
 	if err := rig.Connect(overloadSessions); err != nil {
 		return nil, err
 	}
-	steady := load.Load{For: s.warm, Rate: overloadRate}
+	steady := load.Load{For: s.warm, Rate: overloadRate, Behind: overloadBehind}
 	if _, err := rig.Drive(steady); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
@@ -54,13 +54,14 @@ func overload(a peers.Adapter, s settings) ([]Row, error) {
 	if err := rig.Stall(overloadStalled); err != nil {
 		return nil, err
 	}
-	during, err := rig.Drive(load.Load{For: overloadFor, Rate: overloadRate, Tolerant: true})
+	during, err := rig.Drive(load.Load{For: overloadFor, Rate: overloadRate, Behind: overloadBehind, Tolerant: true})
 	if err != nil {
 		return nil, fmt.Errorf("during the stall: %w", err)
 	}
 	row := trafficRow("overload", during, doc.Len())
 	row.Lost += before.Lost()
 	row.P99Before, row.RSSBefore, row.Closed = ms(before.P99), rssBefore, during.Dropped
+	row.Unreached = before.GaveUp || during.GaveUp
 	if row.RSSMiB, err = rssMiB(rig); err != nil {
 		return nil, err
 	}

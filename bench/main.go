@@ -40,7 +40,7 @@ func run() error {
 	var p plan
 	var sessions, idle, topics, only, which string
 	flag.StringVar(&only, "peers", "", "comma-separated peers; empty: all that are installed")
-	flag.StringVar(&which, "scenarios", strings.Join(scenarioNames, ","), "comma-separated scenarios")
+	flag.StringVar(&which, "scenarios", "", "comma-separated scenarios; empty: all, "+strings.Join(scenarioNames, ", "))
 	flag.StringVar(&sessions, "sessions", "100,1000,5000", "subscriber counts of the fanout scenario")
 	flag.Float64Var(&s.rate, "rate", 20000, "fixed rate, in deliveries a second over all subscribers")
 	flag.DurationVar(&s.span, "span", 2*time.Second, "length of each measured load")
@@ -79,11 +79,15 @@ func run() error {
 			return fmt.Errorf("-%s: %w", list.name, err)
 		}
 	}
+	names := scenarioNames
+	if which != "" {
+		names = strings.Split(which, ",")
+	}
 	report := newReport(s.config.CacheDir)
 	if p.adapters, report.Missing, err = choose(only, s.config); err != nil {
 		return err
 	}
-	if p.cases, err = s.cases(strings.Split(which, ",")); err != nil {
+	if p.cases, err = s.cases(names); err != nil {
 		return err
 	}
 	if err := checkFiles(p.cases); err != nil {

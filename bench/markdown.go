@@ -251,8 +251,18 @@ func (r *Report) peers() []string {
 // leftOut prints which measurements are not there, and why.
 func (r *Report) leftOut(out *strings.Builder) {
 	var lines []string
-	for _, l := range r.LeftOut {
-		lines = append(lines, fmt.Sprintf("- %s, %s: %s.", l.Scenario, l.Peer, l.Reason))
+	for i, l := range r.LeftOut { // a line for all that have the same reason
+		same := func(o LeftOut) bool { return o.Scenario == l.Scenario && o.Reason == l.Reason }
+		if slices.ContainsFunc(r.LeftOut[:i], same) {
+			continue
+		}
+		var names []string
+		for _, o := range r.LeftOut {
+			if same(o) {
+				names = append(names, o.Peer)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("- %s, %s: %s.", l.Scenario, strings.Join(names, ", "), l.Reason))
 	}
 	type failure struct {
 		groupKey

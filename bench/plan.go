@@ -45,7 +45,7 @@ func (p *plan) round(rep int) []unit {
 		for i := range p.adapters {
 			a := p.adapters[(i+rep)%len(p.adapters)]
 			if why := c.leavesOut(a); why != "" {
-				if why != onlyOurs && p.report.leaveOut(a.Name(), c.scenario, why) {
+				if why != onlyOurs && why != peers.SameAsBase && p.report.leaveOut(a.Name(), c.scenario, why) {
 					p.logf("leaving %s out of %s: %s", a.Name(), c.scenario, why)
 				}
 				continue

@@ -177,7 +177,7 @@ func drawLines(logarithmic bool) func(string, []series) string {
 		svgHead(b, title, height)
 		for _, t := range ticks {
 			fmt.Fprintf(b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y(t), y(t))
-			fmt.Fprintf(b, `<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", plotLeft-8, y(t)+4.5, short(t))
+			fmt.Fprintf(b, `<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", plotLeft-8, y(t)+4.5, tick(t))
 		}
 		for _, v := range xs {
 			fmt.Fprintf(b, `<text class="soft" x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(v), plotTop+plotHeight+20, count(int(v)))
@@ -212,7 +212,7 @@ func drawLines(logarithmic bool) func(string, []series) string {
 			l := labels[i]
 			last := l.points[len(l.points)-1]
 			fmt.Fprintf(b, `<line class="grid" x1="%.1f" y1="%.1f" x2="%d" y2="%.1f"/>`, x(last.x)+6, y(last.y), plotWidth-plotRight+14, to)
-			fmt.Fprintf(b, `<text class="%s" x="%d" y="%.1f">%s %s</text>`+"\n", style(l.peer), plotWidth-plotRight+18, to+4.5, escape(l.peer), short(last.y))
+			fmt.Fprintf(b, `<text class="%s" x="%d" y="%.1f">%s %s</text>`+"\n", style(l.peer), plotWidth-plotRight+18, to+4.5, escape(l.peer), reading(last.y))
 		}
 		b.WriteString("</svg>\n")
 		return b.String()
@@ -255,7 +255,7 @@ func drawBars(title string, all []series) string {
 		}
 		width := max(1.5, s.points[0].y/largest*(plotWidth-barLeft-90))
 		fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="3"/>`, class(s.peer), barLeft, top+1, width, barStep-9)
-		fmt.Fprintf(b, `<text class="ink%s" x="%.1f" y="%d">%s</text>`+"\n", weight, barLeft+width+8, top+16, short(s.points[0].y))
+		fmt.Fprintf(b, `<text class="ink%s" x="%.1f" y="%d">%s</text>`+"\n", weight, barLeft+width+8, top+16, reading(s.points[0].y))
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
@@ -318,15 +318,21 @@ func logTicks(lowest, highest float64) []float64 {
 	}
 }
 
-// short prints a figure with three digits at most after rounding.
-func short(v float64) string {
-	switch {
-	case v >= 1000:
+// tick prints a round number.
+func tick(v float64) string {
+	if v >= 1000 {
 		return count(int(math.Round(v)))
-	case v >= 100 || v == math.Trunc(v):
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// reading prints a figure with two or three digits.
+func reading(v float64) string {
+	switch {
+	case v >= 100:
+		return count(int(math.Round(v)))
+	case v >= 1:
 		return fmt.Sprintf("%.1f", v)
 	}
-	return fmt.Sprintf("%.2g", v)
+	return fmt.Sprintf("%.2f", v)
 }

@@ -68,7 +68,7 @@ type Row struct {
 
 	Wanted    float64 `json:"wanted_per_s,omitempty"`   // latency: the rate, in deliveries
 	WantedOf  string  `json:"wanted_of,omitempty"`      // the peer of whose full rate it is half
-	Unreached bool    `json:"rate_unreached,omitempty"` // the server fell behind, or ended connections
+	Unreached bool    `json:"rate_unreached,omitempty"` // the server fell behind, or ended connections for it
 
 	SetCPU       float64 `json:"server_cpu_us_per_set,omitempty"`
 	SetsPerCPU   float64 `json:"sets_per_server_cpu_s,omitempty"`
@@ -95,7 +95,8 @@ type Row struct {
 	SessionsPerCPU   float64 `json:"sessions_per_server_cpu_s,omitempty"`
 	SessionsPerSec   float64 `json:"sessions_per_s,omitempty"`
 	SessionKiB       float64 `json:"rss_kib_per_session,omitempty"`
-	EmptyMiB         float64 `json:"rss_empty_mib,omitempty"`
+	EmptyMiB         float64 `json:"rss_empty_mib,omitempty"`          // before anybody has connected
+	PublisherMiB     float64 `json:"rss_with_publisher_mib,omitempty"` // with the publisher, before the sessions
 	RSSMiB           float64 `json:"rss_mib,omitempty"`
 	IdleCPU          float64 `json:"idle_server_cpu_ms_per_s,omitempty"`
 

@@ -67,6 +67,10 @@ func idleSessions(a peers.Adapter, s settings, n int) ([]Row, error) {
 	if err := rig.Open(idleTopics, 1); err != nil {
 		return nil, err
 	}
+	publisher, err := rssMiB(rig)
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	usage, err := rig.Measure(func() error { return rig.Connect(n) })
 	if err != nil {
@@ -83,8 +87,7 @@ func idleSessions(a peers.Adapter, s settings, n int) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row.EmptyMiB = float64(empty) / (1 << 20)
-	row.RSSMiB = float64(full) / (1 << 20)
+	row.EmptyMiB, row.PublisherMiB, row.RSSMiB = mib(empty), publisher, mib(full)
 	row.SessionKiB = float64(full-empty) / 1024 / float64(n)
 	row.IdleCPU = 1e3 * rest.Server.Total.Seconds() / s.settle.Seconds()
 	return []Row{row}, nil

@@ -69,6 +69,7 @@ func (t traffic) prepare(rig *load.Rig, s settings) error {
 		if _, err := rig.Fill(fill, t.existing-t.topics); err != nil {
 			return err
 		}
+		time.Sleep(s.settle) // until the garbage of that is collected
 	}
 	if err := rig.Connect(t.sessions); err != nil {
 		return err

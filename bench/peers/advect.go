@@ -32,7 +32,7 @@ func (a Advect) LeavesOut(scenario string) string {
 		return ""
 	}
 	if a.ValuesOnly {
-		return sameAsBase
+		return SameAsBase
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func deltaName(name string, delta bool) string {
 func centrifugeLeavesOut(delta bool, scenario string) string {
 	switch {
 	case delta && scenario != "large":
-		return sameAsBase
+		return SameAsBase
 	case scenario == "subscribeall":
 		return "no subscription to many channels by one selector"
 	}

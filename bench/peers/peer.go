@@ -196,7 +196,9 @@ func FreePort() (int, error) {
 // Reasons for LeavesOut that several adapters give.
 const (
 	keepsNothing = "keeps no value of a topic"
-	sameAsBase   = "same as without the variant"
+
+	// SameAsBase is why a variant leaves out a scenario that its base measures.
+	SameAsBase = "same as without the variant"
 )
 
 // All lists every adapter. Add a new server here.

@@ -207,11 +207,16 @@ func (r *Rig) appendMessage(frames []byte) []byte {
 // as lost.
 const drainPatience = 2 * time.Second
 
-// drain waits until total deliveries have been made, or nothing more comes, and
+// drainLimit is how long deliveries may trickle in.
+const drainLimit = 15 * time.Second
+
+// drain waits until total deliveries have been made, or nothing more comes, or
+// little and for too long, and
 // returns the time of the last one.
 func (r *Rig) drain(total int64) time.Time {
-	last, seen := time.Now(), r.loop.delivered.Load()
-	for seen < total && time.Since(last) < drainPatience {
+	start, seen := time.Now(), r.loop.delivered.Load()
+	last := start
+	for seen < total && time.Since(last) < drainPatience && time.Since(start) < drainLimit {
 		time.Sleep(500 * time.Microsecond)
 		if now := r.loop.delivered.Load(); now != seen {
 			last, seen = time.Now(), now

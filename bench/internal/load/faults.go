@@ -196,7 +196,7 @@ func (s *storm) run() (took time.Duration, retries int, err error) {
 // connect makes a connection for subscriber i, whose last one has ended.
 func (s *storm) connect(i int) {
 	old := s.clients[i]
-	c := &conn{first: old.first, topics: old.topics, next: old.next, receiveBuffer: old.receiveBuffer}
+	c := &conn{first: old.first, topics: old.topics, next: old.next, slowLink: old.slowLink}
 	c.lost = func() { s.refused <- i }
 	c.ready = func() { // called by the event loop, as lost is
 		c.lost = nil

@@ -2,9 +2,12 @@ package load
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,17 +33,41 @@ func (s *lossySession) Receive(msg []byte, link peers.Link) error {
 	return s.Session.Receive(msg, link)
 }
 
+// cache is where the servers of the tests are, each built when first needed.
+var cache string
+
+func TestMain(m *testing.M) {
+	var err error
+	if cache, err = os.MkdirTemp("", "peerbench-test-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(cache)
+	os.Exit(code)
+}
+
+var (
+	buildFloor  = sync.OnceValue(func() error { return build("floor", ".", "advect.dev/bench/servers/floor") })
+	buildAdvect = sync.OnceValue(func() error { return build("advect", "../../..", "advect.dev/cmd/advect") })
+)
+
+func build(name, dir, source string) error {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(cache, "bin", name), source)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
 func startRig(t *testing.T, a peers.Adapter, doc *Doc) *Rig {
 	t.Helper()
-	cache := t.TempDir()
-	name, dir, source := "floor", ".", "advect.dev/bench/servers/floor"
+	build := buildFloor
 	if strings.HasPrefix(a.Name(), "advect") {
-		name, dir, source = "advect", "../../..", "advect.dev/cmd/advect"
+		build = buildAdvect
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(cache, "bin", name), source)
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := build(); err != nil {
+		t.Fatal(err)
 	}
 	r, err := Start(a, Config{CacheDir: cache}, doc)
 	if err != nil {

@@ -170,7 +170,7 @@ type conn struct {
 	dropped bool   // has ended
 	lost    func() // called instead of counting when the connection ends; nil: count
 
-	receiveBuffer int          // SO_RCVBUF, if not 0
+	slowLink      bool         // see Rig.SlowLinks
 	answers       atomic.Int64 // how often the server answered
 	answersWanted atomic.Int64 // when answers gets there, answered gets a token
 	answered      chan struct{}
@@ -200,8 +200,11 @@ func (l *loop) dial(c *conn, source byte, port int, endpoint peers.Endpoint) err
 		syscall.Close(fd)
 		return err
 	}
-	if c.receiveBuffer != 0 {
-		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, c.receiveBuffer); err != nil {
+	if c.slowLink {
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 64<<10); err != nil {
+			return fail(err)
+		}
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1460); err != nil {
 			return fail(err)
 		}
 	}

@@ -23,9 +23,10 @@ type Config struct {
 
 // Rig is one running server with its clients.
 type Rig struct {
-	// ReceiveBuffer is the size of the kernel's buffer for what the server sends
-	// to a subscriber that Connect adds; 0: as the kernel sees fit.
-	ReceiveBuffer int
+	// SlowLinks gives the connections that Connect makes the segments of an
+	// Ethernet and a small receive buffer. On loopback the kernel would hold
+	// megabytes of what a subscriber does not read before the server felt it.
+	SlowLinks bool
 
 	adapter peers.Adapter
 	child   *proc.Child
@@ -109,7 +110,7 @@ func (r *Rig) Open(topics, perSession int) error {
 		endpoint = a.PublisherEndpoint()
 	}
 	r.protocol = r.adapter.Publisher(r.topics)
-	r.publisher = &conn{session: r.protocol, ready: func() { <-ready }}
+	r.publisher = &conn{session: r.protocol, ready: func() { <-ready }, answered: make(chan struct{}, 1)}
 	ready <- struct{}{}
 	if err := r.loop.dial(r.publisher, 1, r.port, endpoint); err != nil {
 		return r.explain(err)
@@ -133,7 +134,7 @@ func (r *Rig) Connect(n int) error {
 		}
 		c.session = r.adapter.Subscriber(i, mine)
 		c.ready = func() { <-window }
-		c.receiveBuffer = r.ReceiveBuffer
+		c.slowLink = r.SlowLinks
 		r.clients = append(r.clients, c)
 		if err := r.acquire(window); err != nil {
 			return err

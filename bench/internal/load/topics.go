@@ -9,25 +9,25 @@ import (
 	"advect.dev/bench/peers"
 )
 
-// publishBatch is how many publications go out in one write, and are answered
-// before the publisher counts them as done.
-const publishBatch = 256
-
-// publishWindow is how many batches are under way at most.
-const publishWindow = 4
+// publishBatch is how many publications go out in one write at most, and
+// publishWindow how many such writes the server may not have answered.
+const (
+	publishBatch  = 256
+	publishWindow = 4
+)
 
 // Publish publishes for a while to topics without subscribers, as fast as the
 // server answers. It returns the number of publications, all of them answered.
 func (r *Rig) Publish(d time.Duration) (int, Usage, error) {
 	start := time.Now()
-	return r.publish(func(frames []byte, n int) ([]byte, bool) {
+	return r.publish(func(frames []byte) ([]byte, int) {
 		if time.Since(start) >= d {
-			return frames, false
+			return frames, 0
 		}
-		for range n {
+		for range publishBatch {
 			frames = r.appendMessage(frames)
 		}
-		return frames, true
+		return frames, publishBatch
 	})
 }
 
@@ -40,46 +40,45 @@ func (r *Rig) Fill(branch string, n int) (Usage, error) {
 	}
 	k := 0
 	var msg, payload []byte
-	_, usage, err := r.publish(func(frames []byte, batch int) ([]byte, bool) {
-		if k == n {
-			return frames, false
-		}
-		for range min(batch, n-k) {
+	_, usage, err := r.publish(func(frames []byte) ([]byte, int) {
+		batch := min(publishBatch, n-k)
+		for range batch {
 			payload = r.doc.Append(payload[:0], k, 1, r.loop.now())
 			msg = keeper.AppendKeep(msg[:0], fmt.Sprintf("%s/t%d", branch, k), payload)
 			frames = ws.Append(frames, r.publisher.opcode, msg)
 			k++
 		}
-		return frames, true
+		return frames, batch
 	})
 	return usage, err
 }
 
-// publish sends what next appends to frames, up to n messages at a time, as fast
-// as the server answers, and until next says no.
-func (r *Rig) publish(next func(frames []byte, n int) ([]byte, bool)) (sent int, usage Usage, err error) {
+// publish sends what next appends to frames, a number of publications, as fast as
+// the server answers, until that number is 0.
+func (r *Rig) publish(next func(frames []byte) ([]byte, int)) (sent int, usage Usage, err error) {
 	p := r.publisher
 	echo := r.protocol.AppendEcho(nil)
-	p.answered = make(chan struct{}, 1) // before the first answer that counts
-	base, perBatch := p.answers.Load(), int64(publishBatch)
-	if len(echo) > 0 {
-		perBatch = 1
-	}
+	due := p.answers.Load()        // the answers to all that has been sent
+	var under [publishWindow]int64 // due after each of the writes under way
 	usage, err = r.Measure(func() error {
 		var frames []byte
-		for batch := int64(1); ; batch++ {
-			var more bool
-			if frames, more = next(frames[:0], publishBatch); !more {
-				return r.awaitAnswers(base + (batch-1)*perBatch)
+		for batch := 0; ; batch++ {
+			var n int
+			if frames, n = next(frames[:0]); n == 0 {
+				return r.awaitAnswers(due)
 			}
 			if len(echo) > 0 {
 				frames = ws.Append(frames, p.opcode, echo)
+				due++
+			} else {
+				due += int64(n)
 			}
 			if err := p.write(frames); err != nil {
 				return r.explain(err)
 			}
-			sent += publishBatch
-			if err := r.awaitAnswers(base + (batch-publishWindow)*perBatch); err != nil {
+			sent += n
+			under[batch%publishWindow] = due
+			if err := r.awaitAnswers(under[(batch+1)%publishWindow]); err != nil {
 				return err
 			}
 		}
