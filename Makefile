@@ -24,7 +24,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 10m)
 bench: ## run the Go benchmarks (BENCH=pattern, COUNT=1)
 	@scripts/bench
 
-peers: ## measure the server beside others (PEERS=, SCENARIOS=, REPEAT=3); ten minutes
+peers: ## measure the server beside others (PEERS=, SCENARIOS=, REPEAT=5, EXTRA=5, LIMIT=60m); an hour
 	@scripts/bench-peers
 
 conform: ## run the conformance scenarios and regenerate docs/compatibility.md

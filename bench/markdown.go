@@ -168,8 +168,10 @@ func (r *Report) markdown(w io.Writer, source string, plots ...plot) error {
 		"where there was none, it is the run in which they used the least.\n",
 		r.Started.Format("2 January 2006"), r.CPUs, r.CPUModel, r.Kernel, r.Go, filepath.Base(source), r.repeats(), 100*quietShare)
 	fmt.Fprintf(out, "Versions: %s.\n", strings.Join(r.Versions, ", "))
-	if len(r.Missing) > 0 {
-		fmt.Fprintf(out, "Not installed: %s.\n", strings.Join(r.Missing, ", "))
+	measured := r.peers()
+	missing := slices.DeleteFunc(slices.Clone(r.Missing), func(name string) bool { return slices.Contains(measured, name) })
+	if len(missing) > 0 {
+		fmt.Fprintf(out, "Not installed: %s.\n", strings.Join(missing, ", "))
 	}
 	r.reach(out)
 	r.guarantees(out)

@@ -189,13 +189,6 @@ func (g group) quiet() group {
 	return q
 }
 
-func (g group) sum(count func(Row) int64) (n int64) {
-	for _, r := range g {
-		n += count(r)
-	}
-	return n
-}
-
 // groupKey is what the repeats of one measurement have in common.
 type groupKey struct {
 	scenario, mode, peer string
@@ -264,4 +257,7 @@ func (r *Report) add(later *Report) {
 		}
 	}
 	slices.Sort(r.Versions)
+	if r.Missing == nil {
+		r.Missing = later.Missing
+	}
 }
