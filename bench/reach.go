@@ -324,7 +324,9 @@ func (g goal) verdict(f figures) string {
 		return "no peer to compare with"
 	}
 	worst := slices.MinFunc(conditions, func(a, b condition) int { return cmp.Compare(a.reach, b.reach) })
-	switch {
+	switch peer, _ := f.best(g.more, anyPeer); {
+	case worst.reach >= 1 && peer == "" && strings.Contains(g.target, "peer"):
+		return "reached, but no peer was measured"
 	case worst.reach >= 1:
 		return "reached"
 	case worst.reach == 0:

@@ -87,6 +87,9 @@ func idleSessions(a peers.Adapter, s settings, n int) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := rig.Check(); err != nil {
+		return nil, err
+	}
 	row.EmptyMiB, row.PublisherMiB, row.RSSMiB = mib(empty), publisher, mib(full)
 	row.SessionKiB = float64(full-empty) / 1024 / float64(n)
 	row.IdleCPU = 1e3 * rest.Server.Total.Seconds() / s.settle.Seconds()

@@ -36,6 +36,9 @@ func TestStall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Check(); err != nil {
+		t.Error(err)
+	}
 	if s.Closed != 0 || s.Current != 2 || s.Delivered > res.Published*2 || s.Late+s.Misrouted+s.Corrupt != 0 {
 		t.Errorf("%+v after %d messages", s, res.Published)
 	}
@@ -172,5 +175,19 @@ func TestNoiseDiffers(t *testing.T) {
 	}
 	if !d.Equal(a, 0, 1, 1) || d.Equal(a, 0, 2, 1) {
 		t.Error("a payload does not equal itself, or another one")
+	}
+}
+
+func TestCheckSeesTheServerEnd(t *testing.T) {
+	r := smallRig(t, peers.Floor{}, 1)
+	if err := r.Connect(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Check(); err != nil {
+		t.Error(err)
+	}
+	r.child.Stop()
+	if err := r.Check(); err == nil {
+		t.Error("nothing is wrong with a server that has ended")
 	}
 }

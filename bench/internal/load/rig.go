@@ -88,6 +88,18 @@ func (r *Rig) Close() {
 // RSS is the server's resident memory.
 func (r *Rig) RSS() (int64, error) { return r.child.RSS() }
 
+// Check returns an error if a connection has ended or the server has.
+func (r *Rig) Check() error {
+	counts, failure := r.loop.snapshot()
+	switch {
+	case !r.child.Alive():
+		return r.explain(errors.New("the server ended"))
+	case counts.Dropped > 0:
+		return r.explain(fmt.Errorf("%d connections ended, the first: %w", counts.Dropped, failure))
+	}
+	return nil
+}
+
 // connectWindow bounds the connections that are being set up at a time.
 const connectWindow = 64
 
