@@ -173,7 +173,7 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 		window:      min(q.ReconnectTimeout, e.cfg.KeepAlive),
 		environment: q.Properties["$Environment"],
 		started:     time.Now(),
-		queue:       outbox.NewQueue(e.cfg.Queue),
+		queue:       outbox.NewQueue(&e.cfg.Queue),
 		conn:        conn,
 	}
 	if n := e.cfg.MessageRate; n > 0 {

@@ -14,7 +14,7 @@ func kinds(q *Queue) (got []string) {
 }
 
 func TestPriorities(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100})
+	q := NewQueue(&Limits{Messages: 100})
 	low, normal, high := &source{id: 0}, &source{id: 1}, &source{id: 2}
 	streams := []*Stream{{Source: low, Priority: Low}, {Source: normal}, {Source: high, Priority: High}}
 	for i, s := range streams {
@@ -31,7 +31,7 @@ func TestPriorities(t *testing.T) {
 // TestEndBeforeStart checks that a topic which comes back with a higher priority
 // does not overtake the end of the one before.
 func TestEndBeforeStart(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100})
+	q := NewQueue(&Limits{Messages: 100})
 	topic := &source{id: 0}
 	before, after := &Stream{Source: topic, Priority: Low}, &Stream{Source: topic, Priority: High}
 	q.Start(before, update('s', 0, 0))
@@ -50,7 +50,7 @@ func TestEndBeforeStart(t *testing.T) {
 
 func TestTidy(t *testing.T) {
 	for tidy, want := range map[bool][]string{true: {"ea"}, false: {"va", "va", "ea"}} {
-		q := NewQueue(Limits{Messages: 100})
+		q := NewQueue(&Limits{Messages: 100})
 		s := &Stream{Source: &source{id: 0}, Tidy: tidy}
 		q.Start(s, update('s', 0, 0))
 		q.Take(nil, 1<<20)
@@ -68,7 +68,7 @@ func TestTidy(t *testing.T) {
 }
 
 func TestAlwaysConflates(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100})
+	q := NewQueue(&Limits{Messages: 100})
 	s := &Stream{Source: &source{id: 0}, Conflation: Always}
 	q.Start(s, update('s', 0, 0))
 	for version := range uint64(50) {
@@ -86,7 +86,7 @@ func TestAlwaysConflates(t *testing.T) {
 // TestBackPressureEndsStreams checks that a stream which would rather end than
 // lose updates ends, and that the others go on.
 func TestBackPressureEndsStreams(t *testing.T) {
-	q := NewQueue(Limits{Messages: 8})
+	q := NewQueue(&Limits{Messages: 8})
 	ends, stays := &Stream{Source: &source{id: 0}, Conflation: Unsubscribe}, &Stream{Source: &source{id: 1, retains: true}}
 	q.Start(ends, update('s', 0, 0))
 	q.Start(stays, update('s', 1, 0))

@@ -15,15 +15,19 @@ type Limits struct {
 //
 // Messages wait in a lane for each priority. Those sent stand in the order in
 // which they were sent; the one at index i of that ring is message number i+1.
+//
+// What a push and a Take touch stands together, because with many sessions every
+// cache line of it is a miss. A queue must not be copied once it is used.
 type Queue struct {
-	limits       Limits
-	lanes        [3]ring[entry] // pending, by priority: high, default, low
-	pendingBytes int            // of what is in the lanes and not dropped
-	counted      int            // of it, messages that do not start or end a stream
-	conflating   bool           // under back pressure
-	plain        bool           // no update is left out, and none ends its stream
-	pressed      []*Stream      // ended by back pressure, not yet told to anyone
-	counts       Counts         // since they were last asked for
+	normal       ring[entry] // pending, of default priority
+	only         [1]entry    // the slots of normal until it needs more than one
+	pendingBytes int         // of what is in the lanes and not dropped
+	counted      int         // of it, messages that do not start or end a stream
+	limits       *Limits
+	rare         *rare
+	counts       Counts // since they were last asked for
+	conflating   bool   // under back pressure
+	plain        bool   // no update is left out, and none ends its stream
 
 	sent      ring[*Message] // from next on they are to be sent again
 	next      uint64
@@ -31,15 +35,22 @@ type Queue struct {
 
 	probe       *Message // its answer proves what arrived
 	probeNumber uint64   // 0 until it is sent
+}
 
-	ending map[string]int // pending ends by path; nil while all priorities are default
+// A rare is what few queues need. A queue that has once needed it keeps it until
+// Reset.
+type rare struct {
+	high, low ring[entry]    // pending, of these priorities
+	pressed   []*Stream      // ended by back pressure, not yet told to anyone
+	ending    map[string]int // pending ends by path; nil while all priorities are default
 }
 
 // entry is a pending message.
 type entry struct {
-	message *Message // nil: moved to another lane
-	stream  *Stream  // nil: of no stream
-	kind    kind
+	message   *Message // nil: moved to another lane
+	stream    *Stream  // nil: of no stream
+	kind      kind
+	droppable bool // changes the value of a stream which may drop it
 }
 
 type kind uint8
@@ -52,8 +63,8 @@ const (
 	kindEnd                // ends a stream
 )
 
-// NewQueue returns an empty queue.
-func NewQueue(l Limits) Queue { return Queue{limits: l} }
+// NewQueue returns an empty queue. Many may share the limits, which must not change.
+func NewQueue(l *Limits) Queue { return Queue{limits: l} }
 
 // SetConflation switches the conflation policies of streams on or off. Without them
 // every update is sent, and the queue is full when it exceeds its limits.
@@ -64,15 +75,39 @@ func (q *Queue) SetConflation(on bool) {
 	}
 }
 
-// lane returns the index of the lane of a priority.
-func (p Priority) lane() int { return int(High - p) }
+// lane returns the lane of a priority.
+func (q *Queue) lane(p Priority) *ring[entry] {
+	switch {
+	case p == Default:
+		return &q.normal
+	case p == High:
+		return &q.rarely().high
+	}
+	return &q.rarely().low
+}
+
+func (q *Queue) rarely() *rare {
+	if q.rare == nil {
+		q.rare = new(rare)
+	}
+	return q.rare
+}
+
+// lanes yields the lanes in the order in which they are taken.
+func (q *Queue) lanes(yield func(*ring[entry]) bool) {
+	if q.rare == nil {
+		yield(&q.normal)
+		return
+	}
+	_ = yield(&q.rare.high) && yield(&q.normal) && yield(&q.rare.low)
+}
 
 // Pending returns the number of messages not yet taken. Some of them may turn
 // out not to be sent, but never all.
 func (q *Queue) Pending() int {
-	n := int(q.sent.end - q.next)
-	for i := range q.lanes {
-		n += q.lanes[i].len()
+	n := int(q.sent.end-q.next) + q.normal.len()
+	if r := q.rare; r != nil {
+		n += r.high.len() + r.low.len()
 	}
 	return n
 }
@@ -104,8 +139,8 @@ func (q *Queue) ProbeAnswered() {
 	q.probe, q.probeNumber = nil, 0
 	q.sent.shrink()
 	q.sent.release()
-	for i := range q.lanes {
-		q.lanes[i].release()
+	for lane := range q.lanes {
+		lane.release()
 	}
 }
 
@@ -113,7 +148,7 @@ func (q *Queue) ProbeAnswered() {
 // message of size bytes. What can be refused should be refused where it has not:
 // a queue over its limits ends the session.
 func (q *Queue) HasRoom(size int) bool {
-	l := &q.limits
+	l := q.limits
 	return (l.Messages == 0 || q.counted < l.Messages/4*3) && (l.Bytes == 0 || q.pendingBytes+size <= l.Bytes/4*3)
 }
 
@@ -121,20 +156,20 @@ func (q *Queue) HasRoom(size int) bool {
 // version that the stream holds already, if there are any.
 func (q *Queue) Start(s *Stream, announcement *Message, values ...*Message) bool {
 	q.order(s)
-	fits := q.push(s.Priority, entry{announcement, s, kindStart})
+	fits := q.push(s.Priority, entry{message: announcement, stream: s, kind: kindStart})
 	for _, m := range values {
-		s.slot = q.lanes[s.Priority.lane()].end + 1
-		fits = q.push(s.Priority, entry{m, s, kindValue})
+		s.slot = q.lane(s.Priority).end + 1
+		fits = q.push(s.Priority, entry{m, s, kindValue, s.droppable()})
 	}
 	return fits
 }
 
 // End appends the message that ends a stream, which is told no more updates.
 func (q *Queue) End(s *Stream, m *Message) bool {
-	if s.ended { // by back pressure
+	if s.phase != open { // by back pressure
 		return true
 	}
-	s.ended = true
+	s.phase = ended
 	if s.Tidy {
 		q.drop(s)
 	}
@@ -142,16 +177,19 @@ func (q *Queue) End(s *Stream, m *Message) bool {
 }
 
 func (q *Queue) pushEnd(s *Stream, m *Message) bool {
-	if q.ending != nil {
-		q.ending[s.Source.Path()]++
+	if q.rare != nil && q.rare.ending != nil {
+		q.rare.ending[s.Source.Path()]++
 	}
-	return q.push(s.Priority, entry{m, s, kindEnd})
+	return q.push(s.Priority, entry{message: m, stream: s, kind: kindEnd})
 }
 
-// drop makes Take pass over what is pending of a stream.
+// droppable reports whether drop may be called for the stream.
+func (s *Stream) droppable() bool { return s.Tidy || s.Conflation == Unsubscribe }
+
+// drop makes Take pass over what is pending of a droppable stream.
 func (q *Queue) drop(s *Stream) {
-	s.dropped = true
-	q.counted -= s.count
+	s.phase = dropped
+	q.counted -= int(s.count)
 	q.pendingBytes -= s.bytes
 	s.count, s.bytes = 0, 0
 }
@@ -161,10 +199,11 @@ func (q *Queue) drop(s *Stream) {
 // left out.
 func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	version := u.Version()
-	if version <= s.Held || s.ended {
-		if !s.ended {
-			q.counts.Conflated++
-		}
+	if s.phase != open {
+		return true
+	}
+	if version <= s.Held {
+		q.counts.Conflated++
 		return true
 	}
 	if q.conflating && s.Conflation == Unsubscribe {
@@ -172,7 +211,7 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 	}
 	follows := s.Held == version-1
 	s.Held = version
-	lane := &q.lanes[s.Priority.lane()]
+	lane := q.lane(s.Priority)
 	if !q.plain && (s.Conflation == Always || q.conflating && s.Conflation == Conflate) {
 		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
 			q.counts.Conflated++
@@ -191,35 +230,45 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 		q.counts.Deltas++
 	}
 	s.slot = lane.end + 1 // unless conflate changes it
-	return q.push(s.Priority, entry{m, s, kindUpdate})
+	return q.push(s.Priority, entry{m, s, kindUpdate, s.droppable()})
 }
 
 func (q *Queue) replace(e *entry, m *Message) {
-	q.pendingBytes += m.Len() - e.message.Len()
-	e.stream.bytes += m.Len() - e.message.Len()
+	more := m.Len() - e.message.Len()
+	q.pendingBytes += more
+	if e.droppable {
+		e.stream.bytes += more
+	}
 	e.message = m
 }
 
 // press ends a stream because of back pressure.
 func (q *Queue) press(s *Stream) bool {
-	s.ended = true
 	q.drop(s)
-	q.pressed = append(q.pressed, s)
+	r := q.rarely()
+	r.pressed = append(r.pressed, s)
 	return q.pushEnd(s, s.Source.BackPressure())
 }
 
 // HasPressed reports whether Pressed has something.
-func (q *Queue) HasPressed() bool { return len(q.pressed) > 0 }
+func (q *Queue) HasPressed() bool { return q.rare != nil && len(q.rare.pressed) > 0 }
 
 // Pressed returns the streams that back pressure has ended since the last call.
 func (q *Queue) Pressed() []*Stream {
-	pressed := q.pressed
-	q.pressed = nil
+	if q.rare == nil {
+		return nil
+	}
+	pressed := q.rare.pressed
+	q.rare.pressed = nil
 	return pressed
 }
 
 func (q *Queue) push(p Priority, e entry) bool {
-	q.lanes[p.lane()].push(e)
+	lane := q.lane(p)
+	if lane.slots == nil && p == Default {
+		lane.slots = q.only[:]
+	}
+	lane.push(e)
 	q.count(&e, 1)
 	if q.within() {
 		return true
@@ -232,35 +281,37 @@ func (q *Queue) push(p Priority, e entry) bool {
 
 // count adds an entry to what the limits bound, or with -1 takes it away.
 func (q *Queue) count(e *entry, sign int) {
-	q.pendingBytes += sign * e.message.Len()
-	if e.changes() {
-		e.stream.bytes += sign * e.message.Len()
+	n := sign * e.message.Len()
+	q.pendingBytes += n
+	counts := e.kind == kindOther || e.kind == kindUpdate
+	if counts {
+		q.counted += sign
 	}
-	switch e.kind {
-	case kindOther:
-		q.counted += sign
-	case kindUpdate:
-		q.counted += sign
-		e.stream.count += sign
+	if !e.droppable { // then its stream, a miss, is left alone
+		return
+	}
+	e.stream.bytes += n
+	if counts {
+		e.stream.count += int32(sign)
 	}
 }
 
 // skips reports whether the entry is not to be sent, nor counted.
 func (e *entry) skips() bool {
-	return e.message == nil || e.changes() && e.stream.dropped
+	return e.message == nil || e.droppable && e.stream.phase == dropped
 }
 
 // changes reports whether the entry changes the value of a stream.
 func (e *entry) changes() bool { return e.kind == kindValue || e.kind == kindUpdate }
 
 func (q *Queue) within() bool {
-	l := &q.limits
+	l := q.limits
 	return (l.Messages == 0 || q.counted <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
 // half reports whether what is pending takes at most half of what is allowed.
 func (q *Queue) half() bool {
-	l := &q.limits
+	l := q.limits
 	return (l.Messages == 0 || q.counted <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
 }
 
@@ -270,8 +321,8 @@ func (q *Queue) half() bool {
 func (q *Queue) conflate() {
 	q.conflating = true
 	var press []*Stream
-	for n := range q.lanes {
-		press = q.conflateLane(&q.lanes[n], press)
+	for lane := range q.lanes {
+		press = q.conflateLane(lane, press)
 	}
 	for _, s := range press {
 		q.press(s)
@@ -292,11 +343,11 @@ func (q *Queue) conflateLane(lane *ring[entry], press []*Stream) []*Stream {
 		}
 		if s := e.stream; e.changes() {
 			switch {
-			case s.Conflation == Unsubscribe && !s.ended && s.slot == 0:
+			case s.Conflation == Unsubscribe && s.phase == open && s.slot == 0:
 				press = append(press, s)
 				s.slot = to + 1
 			case s.Conflation != Conflate && s.Conflation != Always:
-			case s.ended:
+			case s.phase != open:
 				q.count(&e, -1)
 				continue
 			case s.slot != 0:
@@ -329,26 +380,33 @@ func (q *Queue) merge(e *entry, m *Message) {
 // order keeps the start of a stream behind the end of an earlier stream for the
 // same path, which may be waiting in a lane that the new one would overtake.
 func (q *Queue) order(s *Stream) {
-	if q.ending == nil {
+	if q.rare == nil || q.rare.ending == nil {
 		if s.Priority == Default {
 			return
 		}
-		q.ending = make(map[string]int)
+		r := q.rarely()
+		r.ending = make(map[string]int)
 		for e := range q.pending {
 			if e.kind == kindEnd {
-				q.ending[e.stream.Source.Path()]++
+				r.ending[e.stream.Source.Path()]++
 			}
 		}
 	}
 	path := s.Source.Path()
-	if q.ending[path] == 0 {
+	if q.rare.ending[path] == 0 {
 		return
 	}
-	to := &q.lanes[s.Priority.lane()]
-	for n := s.Priority.lane() + 1; n < len(q.lanes); n++ {
-		lane := &q.lanes[n]
+	to, behind := q.lane(s.Priority), false
+	for lane := range q.lanes {
+		if !behind {
+			behind = lane == to
+			continue
+		}
 		for i := lane.first; i < lane.end; i++ {
 			if e := lane.at(i); e.stream != nil && e.stream.Source.Path() == path && !e.skips() {
+				if to.slots == nil && to == &q.normal {
+					to.slots = q.only[:]
+				}
 				to.push(*e)
 				*e = entry{}
 			}
@@ -358,16 +416,17 @@ func (q *Queue) order(s *Stream) {
 
 // ended notes that an end was taken.
 func (q *Queue) ended(path string) {
-	if q.ending[path]--; q.ending[path] <= 0 {
-		delete(q.ending, path)
+	ending := q.rare.ending
+	if ending[path]--; ending[path] <= 0 {
+		delete(ending, path)
 	}
 }
 
 // pending yields what is in the lanes.
 func (q *Queue) pending(yield func(*entry) bool) {
-	for n := range q.lanes {
-		for i := q.lanes[n].first; i < q.lanes[n].end; i++ {
-			if e := q.lanes[n].at(i); !e.skips() && !yield(e) {
+	for lane := range q.lanes {
+		for i := lane.first; i < lane.end; i++ {
+			if e := lane.at(i); !e.skips() && !yield(e) {
 				return
 			}
 		}
@@ -393,15 +452,14 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 		dst = append(dst, q.taken(m))
 		size += m.Len()
 	}
-	for n := range q.lanes {
-		lane := &q.lanes[n]
+	for lane := range q.lanes {
 		for lane.len() > 0 && size < maxBytes {
 			e := lane.pop()
 			if e.skips() {
 				continue
 			}
 			q.count(&e, -1)
-			if e.kind == kindEnd && q.ending != nil {
+			if e.kind == kindEnd && q.rare != nil && q.rare.ending != nil {
 				q.ended(e.stream.Source.Path())
 			}
 			q.sent.push(e.message)
@@ -429,7 +487,7 @@ func (q *Queue) taken(m *Message) *Message {
 
 // trim forgets sent messages beyond the limits of the recovery buffer.
 func (q *Queue) trim() {
-	l := &q.limits
+	l := q.limits
 	for q.sent.first < q.next && (l.RecoveryMessages == 0 || q.next-q.sent.first > uint64(l.RecoveryMessages) ||
 		l.RecoveryBytes > 0 && q.sentBytes > l.RecoveryBytes) {
 		q.forget()
@@ -451,8 +509,8 @@ func (q *Queue) Rewind(n uint64) bool {
 
 // Counts says what became of the updates that a queue was given.
 type Counts struct {
-	Values, Deltas int // queued in this form
-	Conflated      int // of these and of others, merged into newer ones
+	Values, Deltas uint32 // queued in this form
+	Conflated      uint32 // of these and of others, merged into newer ones
 }
 
 // Counts returns what was counted since the last call.
@@ -472,9 +530,10 @@ func (q *Queue) Discard() {
 		q.sentBytes -= (*q.sent.at(i)).Len()
 	}
 	q.sent.truncate(q.next)
-	q.lanes = [3]ring[entry]{}
+	q.normal, q.only = ring[entry]{}, [1]entry{}
 	q.pendingBytes, q.counted = 0, 0
-	if q.ending != nil {
-		clear(q.ending)
+	if r := q.rare; r != nil {
+		r.high, r.low = ring[entry]{}, ring[entry]{}
+		clear(r.ending)
 	}
 }

@@ -102,7 +102,7 @@ func TestClientsConverge(t *testing.T) {
 
 func converge(seed uint64) error {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	q := NewQueue(Limits{
+	q := NewQueue(&Limits{
 		Messages: 16 + rnd.IntN(48), Bytes: 1 << (9 + rnd.IntN(4)),
 		RecoveryMessages: rnd.IntN(40), RecoveryBytes: 1 << 12,
 	})
@@ -190,7 +190,7 @@ func converge(seed uint64) error {
 // TestLoss checks that a client which lost messages gets exactly them, and that
 // one which lost more than is kept is told so.
 func TestLoss(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 10})
+	q := NewQueue(&Limits{Messages: 100, RecoveryMessages: 10})
 	for i := range uint64(30) {
 		q.Push(update('x', 0, i+1))
 	}
@@ -213,7 +213,7 @@ func TestLoss(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 100})
+	q := NewQueue(&Limits{Messages: 100, RecoveryMessages: 100})
 	q.Push(update('x', 0, 1))
 	q.PushProbe(update('x', 0, 2))
 	q.Push(update('x', 0, 3))
@@ -229,7 +229,7 @@ func TestProbe(t *testing.T) {
 
 // TestUnsent checks that what is still to be sent is seen before it is taken.
 func TestUnsent(t *testing.T) {
-	q := NewQueue(Limits{Messages: 100, RecoveryMessages: 100})
+	q := NewQueue(&Limits{Messages: 100, RecoveryMessages: 100})
 	for n := range uint64(5) {
 		q.Push(update('x', 0, n+1))
 		if n == 2 {
@@ -253,7 +253,7 @@ func TestUnsent(t *testing.T) {
 }
 
 func TestHasRoom(t *testing.T) {
-	q := NewQueue(Limits{Messages: 8, Bytes: 4000})
+	q := NewQueue(&Limits{Messages: 8, Bytes: 4000})
 	if !q.HasRoom(3000) || q.HasRoom(3001) {
 		t.Error("an empty queue of 4000 bytes has room for 3000")
 	}
@@ -270,7 +270,7 @@ func TestHasRoom(t *testing.T) {
 	if !q.HasRoom(100) {
 		t.Error("no room after all was sent")
 	}
-	if none := NewQueue(Limits{}); !none.HasRoom(1 << 30) {
+	if none := NewQueue(&Limits{}); !none.HasRoom(1 << 30) {
 		t.Error("no room without limits")
 	}
 }
@@ -279,7 +279,7 @@ func TestHasRoom(t *testing.T) {
 func TestLimit(t *testing.T) {
 	topic := &source{retains: true}
 	for policy, fitting := range map[Conflation]bool{Conflate: true, Always: true, Unsubscribe: true, Never: false} {
-		q := NewQueue(Limits{Messages: 8})
+		q := NewQueue(&Limits{Messages: 8})
 		s := &Stream{Source: topic, Conflation: policy}
 		topic.version = 0
 		fits := true
@@ -300,7 +300,7 @@ func TestLimit(t *testing.T) {
 // the other limit is absent.
 func TestBackPressureEnds(t *testing.T) {
 	for _, limits := range []Limits{{Messages: 8}, {Bytes: 8 * update('x', 0, 0).Len()}, {Messages: 8, Bytes: 1 << 20}} {
-		q := NewQueue(limits)
+		q := NewQueue(&limits)
 		topic := &source{retains: true}
 		s := &Stream{Source: topic, Conflation: Conflate}
 		push := func() {
@@ -328,7 +328,7 @@ func TestBackPressureEnds(t *testing.T) {
 // is full when it exceeds its limits, whatever the policies of its streams.
 func TestConflationOff(t *testing.T) {
 	for _, policy := range []Conflation{Never, Conflate, Always, Unsubscribe} {
-		q := NewQueue(Limits{Messages: 5})
+		q := NewQueue(&Limits{Messages: 5})
 		q.SetConflation(false)
 		q.Reset() // keeps it
 		src := &source{retains: true}
@@ -362,7 +362,7 @@ func TestConflationOff(t *testing.T) {
 }
 
 func TestIdleQueueIsSmall(t *testing.T) {
-	q := NewQueue(Limits{Messages: 10000, RecoveryMessages: 1024})
+	q := NewQueue(&Limits{Messages: 10000, RecoveryMessages: 1024})
 	for i := range uint64(5000) {
 		q.Push(update('x', 0, i))
 	}
@@ -370,13 +370,13 @@ func TestIdleQueueIsSmall(t *testing.T) {
 	q.PushProbe(update('x', 0, 0))
 	q.Take(nil, 1<<30)
 	q.ProbeAnswered()
-	if n := len(q.sent.slots) + len(q.lanes[1].slots); n > 0 {
+	if n := len(q.sent.slots) + len(q.normal.slots); n > 0 {
 		t.Errorf("an idle queue holds rings of %d entries", n)
 	}
 }
 
 func BenchmarkPushTake(b *testing.B) {
-	q := NewQueue(Limits{Messages: 10000, Bytes: 1 << 26, RecoveryMessages: 1024, RecoveryBytes: 1 << 24})
+	q := NewQueue(&Limits{Messages: 10000, Bytes: 1 << 26, RecoveryMessages: 1024, RecoveryBytes: 1 << 24})
 	topic := &source{retains: true}
 	s := &Stream{Source: topic, Conflation: Conflate}
 	m := update('v', 0, 1)

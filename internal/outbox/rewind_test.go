@@ -6,7 +6,7 @@ import "testing"
 // waiting when they are to be sent again: the recovery buffer's limits hold for
 // them.
 func TestRewindIsWithinLimits(t *testing.T) {
-	q := NewQueue(Limits{Messages: 16, Bytes: 1 << 10, RecoveryMessages: 100, RecoveryBytes: 1 << 20})
+	q := NewQueue(&Limits{Messages: 16, Bytes: 1 << 10, RecoveryMessages: 100, RecoveryBytes: 1 << 20})
 	for i := range uint64(100) {
 		q.Push(update('x', 0, i+1))
 		q.Take(nil, 1<<20)
@@ -27,7 +27,7 @@ func TestRewindIsWithinLimits(t *testing.T) {
 // TestConflatedAtOnce checks that after a conflation each stream has one pending
 // update, also the stream whose update set it off.
 func TestConflatedAtOnce(t *testing.T) {
-	q := NewQueue(Limits{Messages: 4})
+	q := NewQueue(&Limits{Messages: 4})
 	topics := [2]source{{id: 0, retains: true}, {id: 1, retains: true}}
 	streams := [2]Stream{{Source: &topics[0], Conflation: Conflate}, {Source: &topics[1], Conflation: Conflate}}
 	for _, i := range []int{0, 1, 0, 1, 0, 0} {
@@ -42,7 +42,7 @@ func TestConflatedAtOnce(t *testing.T) {
 // TestStartsDoNotCount checks that any number of streams can start at once, and
 // that their values are conflated like others.
 func TestStartsDoNotCount(t *testing.T) {
-	q := NewQueue(Limits{Messages: 4})
+	q := NewQueue(&Limits{Messages: 4})
 	var topics [50]source
 	var streams [50]Stream
 	for i := range topics {

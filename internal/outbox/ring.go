@@ -55,5 +55,6 @@ func (r *ring[T]) resize(size int) {
 	for i := r.first; i < r.end; i++ {
 		slots[i&uint64(size-1)] = *r.at(i)
 	}
+	clear(r.slots) // which may be part of something that stays
 	r.slots = slots
 }

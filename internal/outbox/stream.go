@@ -54,9 +54,16 @@ type Stream struct {
 	Priority   Priority
 	Tidy       bool // what is pending when the stream ends is dropped
 
-	ended   bool   // no more updates
-	dropped bool   // what is pending is not sent
-	slot    uint64 // index+1 in its lane of an update that a newer one may replace
-	count   int    // pending updates that count in Limits.Messages
-	bytes   int    // pending updates and values
+	phase phase
+	count int32  // of a droppable stream: pending updates that count in Limits.Messages
+	slot  uint64 // index+1 in its lane of an update that a newer one may replace
+	bytes int    // of a droppable stream: pending updates and values
 }
+
+type phase uint8
+
+const (
+	open    phase = iota
+	ended         // no more updates
+	dropped       // nor what is pending
+)

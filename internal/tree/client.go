@@ -31,8 +31,13 @@ type Sink interface {
 type Subscription struct {
 	Topic  *Topic
 	Stream outbox.Stream // guarded by the sink's lock
+	index  int32         // in Topic.subscribers; guarded by Topic.mu
+}
+
+// A subscriber is a client with its subscription to a topic.
+type subscriber struct {
 	client *Client
-	index  int // in Topic.subscriptions; guarded by Topic.mu
+	*Subscription
 }
 
 // A Client is the tree's side of a session: its selections, by scope, and its
@@ -43,15 +48,18 @@ type Client struct {
 	mu            sync.Mutex
 	closed        bool
 	suspended     bool // nothing is subscribed until Resume
-	scopes        map[string]*scope
+	scopes        scopes
 	changes       uint64 // to scopes
 	size          int    // of all scopes, in octets
-	subscriptions map[*Topic]*Subscription
+	subscriptions subscriptions
 	initial       [1]*Update // for Sink.Subscribed
 }
 
 // NewClient returns a client without selections.
 func NewClient(sink Sink) *Client { return &Client{sink: sink} }
+
+// MakeClient does as NewClient for a client that is part of its sink.
+func MakeClient(sink Sink) Client { return Client{sink: sink} }
 
 // maxSelections bounds what one session can make the server hold, in octets: of
 // short selectors it is tens of thousands.
@@ -59,8 +67,8 @@ const maxSelections = 4 << 20
 
 // selected reports whether any scope selects the path. mu is held.
 func (c *Client) selected(path string) bool {
-	for _, s := range c.scopes {
-		if s.selects(path) {
+	for at := range c.scopes.list {
+		if c.scopes.list[at].selects(path) {
 			return true
 		}
 	}
@@ -122,8 +130,8 @@ func (t *Tree) Unsubscribe(c *Client, sel *selector.Selector, scope string, reas
 func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for scope := range c.scopes {
-		if e := t.record(c, scope, selection{sel, false}); e != nil {
+	for at := len(c.scopes.list) - 1; at >= 0; at-- {
+		if e := t.record(c, c.scopes.list[at].name, selection{sel, false}); e != nil {
 			err = e
 		}
 	}
@@ -136,21 +144,21 @@ func (t *Tree) UnsubscribeAll(c *Client, sel *selector.Selector, reason service.
 // client has too many. Client.mu is held.
 func (t *Tree) record(c *Client, name string, e selection) error {
 	c.changes++
-	s := c.scopes[name]
-	if s == nil {
-		if !e.selects {
-			return nil
-		}
-		s = &scope{}
+	s := c.scopes.get(name)
+	if s == nil && !e.selects {
+		return nil
 	}
 	if !e.selects && e.selector.MatchesEverything() {
 		for at := range s.entries {
 			t.unrecord(c, name, &s.entries[at])
 		}
-		delete(c.scopes, name)
+		c.scopes.remove(name)
 		return nil
 	}
-	at := s.find(e.selector.String())
+	at := -1
+	if s != nil {
+		at = s.find(e.selector.String())
+	}
 	if at < 0 && c.size+e.size(name) > maxSelections {
 		return wire.Errorf(wire.CodeInvalidData, "the session has too many selections, or too long ones: unsubscribe from everything and select less")
 	}
@@ -161,16 +169,15 @@ func (t *Tree) record(c *Client, name string, e selection) error {
 		t.unrecord(c, name, &s.entries[at])
 		s.remove(at)
 	}
+	if s == nil {
+		s = c.scopes.add(name)
+	}
 	if !e.selects && s.live == 0 {
-		delete(c.scopes, name)
+		c.scopes.remove(name)
 		return nil
 	}
 	s.add(e)
 	c.size += e.size(name)
-	if c.scopes == nil {
-		c.scopes = make(map[string]*scope, 1)
-	}
-	c.scopes[name] = s
 	return nil
 }
 
@@ -213,48 +220,37 @@ func (t *Tree) eachClient(path string, fn func(*Client)) {
 // attach subscribes a client to a topic unless it is already, or may not read
 // it. Client.mu is held.
 func (t *Tree) attach(c *Client, topic *Topic) {
-	if c.subscriptions[topic] != nil || c.suspended || !c.sink.CanRead(topic) {
+	if c.subscriptions.get(topic) != nil || c.suspended || !c.sink.CanRead(topic) {
 		return
 	}
 	if s := topic.attach(c); s != nil {
-		if c.subscriptions == nil {
-			c.subscriptions = make(map[*Topic]*Subscription, 1)
-		}
-		c.subscriptions[topic] = s
+		c.subscriptions.add(s)
 	}
 }
 
 // release unsubscribes from the topics that sel matches and nothing selects.
 // Client.mu is held.
 func (t *Tree) release(c *Client, sel *selector.Selector, reason service.UnsubscribeReason) {
-	defer c.shrink()
-	detach := func(topic *Topic, s *Subscription) {
-		if !c.selected(topic.path) {
-			delete(c.subscriptions, topic)
-			topic.detach(s, true, reason)
+	detach := func(s *Subscription) {
+		if !c.selected(s.Topic.path) {
+			c.subscriptions.remove(s.Topic)
+			s.Topic.detach(c, s, true, reason)
 		}
 	}
-	if len(c.subscriptions) <= breath || sel.MatchesEverything() {
-		for topic, s := range c.subscriptions {
-			if sel.Match(topic.path) {
-				detach(topic, s)
+	if c.subscriptions.len() <= breath || sel.MatchesEverything() {
+		for _, s := range slices.Backward(c.subscriptions.list) {
+			if sel.Match(s.Topic.path) {
+				detach(s)
 			}
 		}
 		return
 	}
 	t.Walk(sel, func(topic *Topic) bool {
-		if s := c.subscriptions[topic]; s != nil {
-			detach(topic, s)
+		if s := c.subscriptions.get(topic); s != nil {
+			detach(s)
 		}
 		return true
 	})
-}
-
-// shrink gives back the memory of subscriptions that are no more. mu is held.
-func (c *Client) shrink() {
-	if len(c.subscriptions) == 0 {
-		c.subscriptions = nil
-	}
 }
 
 // Pressed forgets subscriptions whose streams the sink has ended because of back
@@ -265,9 +261,9 @@ func (t *Tree) Pressed(c *Client, streams []*outbox.Stream) {
 	defer c.mu.Unlock()
 	for _, stream := range streams {
 		topic := stream.Source.(*Topic)
-		if s := c.subscriptions[topic]; s != nil && &s.Stream == stream {
-			delete(c.subscriptions, topic)
-			topic.detach(s, false, 0)
+		if s := c.subscriptions.get(topic); s != nil && &s.Stream == stream {
+			c.subscriptions.remove(topic)
+			topic.detach(c, s, false, 0)
 		}
 	}
 }
@@ -278,10 +274,10 @@ func (t *Tree) Pressed(c *Client, streams []*outbox.Stream) {
 func (t *Tree) Reauthorize(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for topic, s := range c.subscriptions {
-		if !c.sink.CanRead(topic) {
-			delete(c.subscriptions, topic)
-			topic.detach(s, true, service.Unauthorized)
+	for _, s := range slices.Backward(c.subscriptions.list) {
+		if !c.sink.CanRead(s.Topic) {
+			c.subscriptions.remove(s.Topic)
+			s.Topic.detach(c, s, true, service.Unauthorized)
 		}
 	}
 	t.attachSelected(c)
@@ -290,7 +286,7 @@ func (t *Tree) Reauthorize(c *Client) {
 // attachSelected subscribes to every topic that the selections select.
 func (t *Tree) attachSelected(c *Client) {
 	var selectors []*selector.Selector
-	for _, s := range c.scopes {
+	for _, s := range c.scopes.list {
 		for _, e := range s.entries {
 			if e.selects {
 				selectors = append(selectors, e.selector)
@@ -312,10 +308,10 @@ func (t *Tree) Suspend(c *Client) {
 }
 
 func (c *Client) detachAll() {
-	for topic, s := range c.subscriptions {
-		topic.detach(s, false, 0)
+	for _, s := range c.subscriptions.list {
+		s.Topic.detach(c, s, false, 0)
 	}
-	c.subscriptions = nil
+	c.subscriptions = subscriptions{}
 }
 
 // Resume subscribes anew to everything selected, after Suspend.
@@ -331,12 +327,12 @@ func (t *Tree) Close(c *Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed, c.suspended = true, true
-	for name, s := range c.scopes {
+	for _, s := range c.scopes.list {
 		for at := range s.entries {
-			t.unrecord(c, name, &s.entries[at])
+			t.unrecord(c, s.name, &s.entries[at])
 		}
 	}
-	c.scopes = nil
+	c.scopes = scopes{}
 	c.detachAll()
 }
 
@@ -344,8 +340,8 @@ func (t *Tree) Close(c *Client) {
 func (c *Client) forget(s *Subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.subscriptions[s.Topic] == s {
-		delete(c.subscriptions, s.Topic)
+	if c.subscriptions.get(s.Topic) == s {
+		c.subscriptions.remove(s.Topic)
 	}
 }
 
@@ -353,7 +349,7 @@ func (c *Client) forget(s *Subscription) {
 func (c *Client) Subscriptions() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.subscriptions)
+	return c.subscriptions.len()
 }
 
 // Selections returns the effective selections of a client by scope, in the order
@@ -362,8 +358,8 @@ func (c *Client) Subscriptions() int {
 func (c *Client) Selections() (selections map[string]service.SelectorChanges, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	selections = make(map[string]service.SelectorChanges, len(c.scopes))
-	for name, s := range c.scopes {
+	selections = make(map[string]service.SelectorChanges, len(c.scopes.list))
+	for _, s := range c.scopes.list {
 		changes := make(service.SelectorChanges, 0, s.live)
 		for _, e := range s.entries {
 			switch {
@@ -375,7 +371,7 @@ func (c *Client) Selections() (selections map[string]service.SelectorChanges, si
 			}
 		}
 		if len(changes) > 0 {
-			selections[name] = changes
+			selections[s.name] = changes
 		}
 	}
 	return selections, c.size
@@ -385,5 +381,5 @@ func (c *Client) Selections() (selections map[string]service.SelectorChanges, si
 func (c *Client) Receives(n *Topic) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.subscriptions[n] != nil
+	return c.subscriptions.get(n) != nil
 }

@@ -45,7 +45,7 @@ func (t *Tree) watch(n *Topic) {
 	defer n.mu.Unlock()
 	if !n.removed {
 		n.life.watch = t.config.Removals.Add(n.life, n.spec.removal, n.life.by.Session.String())
-		n.life.watch.Subscriptions(len(n.subscriptions))
+		n.life.watch.Subscriptions(len(n.subscribers))
 	}
 }
 

@@ -47,7 +47,7 @@ func (t *Topic) publish(u *Update, d []byte) {
 	if old != nil {
 		u.version = old.version + 1
 	}
-	if t.spec.deltas && len(t.subscriptions) > 0 && old != nil && old.retained && u.retained {
+	if t.spec.deltas && len(t.subscribers) > 0 && old != nil && old.retained && u.retained {
 		if d != nil {
 			u.setDelta(t, d)
 		} else {
@@ -59,8 +59,8 @@ func (t *Topic) publish(u *Update, d []byte) {
 	} else {
 		t.latest.Store(&Update{version: u.version})
 	}
-	for _, s := range t.subscriptions {
-		s.client.sink.Updated(s, u)
+	for _, s := range t.subscribers {
+		s.client.sink.Updated(s.Subscription, u)
 	}
 	u.delta = nil // nobody else will want it
 	if u.zipped != nil {

@@ -20,6 +20,7 @@ func (s *selection) size(scope string) int { return entrySize + len(scope) + len
 // A scope is a list of selections, no two with the same text: the last that
 // matches a path decides whether it is selected (21 section 3).
 type scope struct {
+	name    string
 	entries []selection // in order; without a selector: taken out
 	live    int         // entries not taken out
 	index   *scopeIndex // nil while the list is short

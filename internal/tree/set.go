@@ -282,7 +282,7 @@ func (t *Tree) remove(n *Topic) bool {
 		return false
 	}
 	for _, s := range gone {
-		s.client.forget(s)
+		s.client.forget(s.Subscription)
 	}
 	t.notifyRemoved(n)
 	t.delete(n)

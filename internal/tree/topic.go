@@ -17,15 +17,15 @@ type Topic struct {
 	path string
 	spec *specification
 
-	mu            sync.Mutex
-	instance      int32                  // of the latest update stream; guarded by mu
-	removed       bool                   // guarded by mu
-	announced     bool                   // listeners were told that it is there; guarded by the lock of Tree.listeners
-	latest        atomic.Pointer[Update] // written under mu; nil before the first value
-	subscriptions []*Subscription        // guarded by mu
-	stream        *UpdateStream          // the valid one, if any; guarded by mu
-	series        *timeseries.Series     // of a time series; guarded by mu
-	life          *Life                  // of a topic with a removal policy
+	mu          sync.Mutex
+	instance    int32                  // of the latest update stream; guarded by mu
+	removed     bool                   // guarded by mu
+	announced   bool                   // listeners were told that it is there; guarded by the lock of Tree.listeners
+	latest      atomic.Pointer[Update] // written under mu; nil before the first value
+	subscribers []subscriber           // guarded by mu
+	stream      *UpdateStream          // the valid one, if any; guarded by mu
+	series      *timeseries.Series     // of a time series; guarded by mu
+	life        *Life                  // of a topic with a removal policy
 
 	notification atomic.Pointer[outbox.Message] // NOTIFY_SUBSCRIPTION, made when first wanted
 }
@@ -96,21 +96,21 @@ func (t *Topic) Notification() *outbox.Message {
 
 // attach subscribes a client, unless the topic has gone. Client.mu is held.
 func (t *Topic) attach(c *Client) *Subscription {
-	s := &Subscription{Topic: t, client: c}
+	s := &Subscription{Topic: t}
 	s.Stream = outbox.Stream{Source: t, Conflation: t.spec.conflation, Priority: t.spec.priority, Tidy: t.spec.tidy}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.removed {
 		return nil
 	}
-	s.index = len(t.subscriptions)
-	t.subscriptions = append(t.subscriptions, s)
+	s.index = int32(len(t.subscribers))
+	t.subscribers = append(t.subscribers, subscriber{c, s})
 	var initial []*Update
 	initial, s.Stream.Held = t.initial(c.initial[:0])
 	c.sink.Subscribed(s, initial)
 	c.initial[0] = nil
 	t.subscribes(1)
-	t.life.subscribed(len(t.subscriptions))
+	t.life.subscribed(len(t.subscribers))
 	return s
 }
 
@@ -129,47 +129,47 @@ func (t *Topic) initial(dst []*Update) (updates []*Update, held uint64) {
 	return nil, latest.version
 }
 
-// detach ends a subscription, telling the client when tell is set.
-func (t *Topic) detach(s *Subscription, tell bool, reason service.UnsubscribeReason) {
+// detach ends the subscription of a client, which is told when tell is set.
+func (t *Topic) detach(c *Client, s *Subscription, tell bool, reason service.UnsubscribeReason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.removed {
 		return // remove has told everyone
 	}
-	last := len(t.subscriptions) - 1
-	t.subscriptions[s.index] = t.subscriptions[last]
-	t.subscriptions[s.index].index = s.index
-	t.subscriptions[last] = nil
-	t.subscriptions = t.subscriptions[:last]
-	if cap(t.subscriptions) > 64 && last < cap(t.subscriptions)/4 {
-		t.subscriptions = slices.Clone(t.subscriptions)
+	last := len(t.subscribers) - 1
+	t.subscribers[s.index] = t.subscribers[last]
+	t.subscribers[s.index].index = s.index
+	t.subscribers[last] = subscriber{}
+	t.subscribers = t.subscribers[:last]
+	if cap(t.subscribers) > 64 && last < cap(t.subscribers)/4 {
+		t.subscribers = slices.Clone(t.subscribers)
 	}
 	if tell {
-		s.client.sink.Unsubscribed(s, reason, t.Unsubscription(reason))
+		c.sink.Unsubscribed(s, reason, t.Unsubscription(reason))
 	}
 	t.subscribes(-1)
 	t.life.subscribed(last)
 }
 
 // remove marks the topic as gone, tells its subscribers, and returns their
-// subscriptions so that the clients can forget them. It returns false when the
+// subscribers so that they can forget it. It returns false when the
 // topic had gone already.
-func (t *Topic) remove() ([]*Subscription, bool) {
+func (t *Topic) remove() ([]subscriber, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.removed {
 		return nil, false
 	}
 	t.removed, t.stream = true, nil
-	gone := t.subscriptions
+	gone := t.subscribers
 	if len(gone) > 0 {
 		m := t.Unsubscription(service.Removed)
 		for _, s := range gone {
-			s.client.sink.Unsubscribed(s, service.Removed, m)
+			s.client.sink.Unsubscribed(s.Subscription, service.Removed, m)
 		}
 	}
 	t.subscribes(-len(gone))
-	t.subscriptions = nil
+	t.subscribers = nil
 	t.life.end()
 	return gone, true
 }

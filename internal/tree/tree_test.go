@@ -167,7 +167,7 @@ func TestSubscriptionLife(t *testing.T) {
 	expect(t, p, "unsubscribe in all scopes", "unsub a/b CONTROL")
 	add(t, tr, "a/e", "1")
 	expect(t, p, "nothing is selected any more")
-	if len(c.scopes) != 0 || c.size != 0 || tr.selections.index.Len() != 0 {
+	if len(c.scopes.list) != 0 || c.size != 0 || tr.selections.index.Len() != 0 {
 		t.Errorf("scopes %v, %d entries, %d indexed are left", c.scopes, c.size, tr.selections.index.Len())
 	}
 
@@ -481,7 +481,7 @@ func TestConcurrentConvergence(t *testing.T) {
 		t.Errorf("%d selections are left in the index", n)
 	}
 	tr.Walk(sel(t, "?.*//"), func(n *Topic) bool {
-		if len(n.subscriptions) != 0 {
+		if len(n.subscribers) != 0 {
 			t.Errorf("%s has subscriptions of closed clients", n.path)
 		}
 		return true
