@@ -43,12 +43,15 @@ func (s *Session) ask(size int, build func(b []byte, conversation int64) []byte,
 	if s.closed {
 		return noSuchSession(s.id)
 	}
-	if len(s.pending.questions) >= maxPending || !s.queue.HasRoom(size) {
+	if s.pending.len() >= maxPending || !s.queue.HasRoom(size) {
 		return wire.Errorf(wire.CodeCommunicationFailure,
 			"session %s is busy: it has too many requests to answer, or messages to receive; try again later", s.id)
 	}
 	s.nextCID++
 	limit := cmp.Or(s.engine.cfg.RequestTimeout, defaultRequestTimeout)
+	if s.pending == nil {
+		s.pending = new(pending)
+	}
 	s.pending.add(&question{conversation: s.nextCID, deadline: time.Now().Add(limit), done: done}, limit, s.overdue)
 	s.pushed(s.queue.Push(outbox.NewMessage(size, func(b []byte) []byte { return build(b, s.nextCID) })))
 	return nil
@@ -74,6 +77,13 @@ type pending struct {
 	ticking   bool
 }
 
+func (p *pending) len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.questions)
+}
+
 func (p *pending) add(q *question, limit time.Duration, overdue func()) {
 	if p.questions == nil {
 		p.questions = make(map[int64]*list.Element)
@@ -87,10 +97,10 @@ func (p *pending) add(q *question, limit time.Duration, overdue func()) {
 
 // take returns the question of a conversation and forgets it, or returns nil.
 func (p *pending) take(conversation int64) *question {
-	e := p.questions[conversation]
-	if e == nil {
+	if p == nil || p.questions[conversation] == nil {
 		return nil
 	}
+	e := p.questions[conversation]
 	delete(p.questions, conversation)
 	return p.order.Remove(e).(*question)
 }
@@ -113,6 +123,9 @@ func (p *pending) expired() (late []*question) {
 
 // clear takes all questions.
 func (p *pending) clear() (all []*question) {
+	if p == nil {
+		return nil
+	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -166,7 +179,7 @@ func noSuchSession(id wire.SessionID) *wire.ServiceError {
 
 // sendUnlessLost queues a message for a client that has not lost messages since it
 // had lost some the given number of times.
-func (s *Session) sendUnlessLost(losses int, m *outbox.Message) {
+func (s *Session) sendUnlessLost(losses int32, m *outbox.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed && s.losses == losses {

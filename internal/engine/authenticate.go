@@ -40,12 +40,12 @@ func (e *Engine) newChain() security.Authenticator {
 func (s *Session) authenticate(ctx context.Context, q wire.ConnectRequest) error {
 	principal := s.claimed(q.Principal, q.Credentials)
 	// What authenticators are told of the session: it has only what it asks for.
-	s.identity.Store(s.engine.newIdentity(s.id, principal, security.Decision{Roles: s.engine.cfg.Policies.Policy().DefaultRoles(principal)}, nil))
+	s.identity.Store(s.engine.newIdentity(principal, security.Decision{Roles: s.engine.cfg.Policies.Policy().DefaultRoles(principal)}, nil))
 	d := s.decide(ctx, principal, q.Credentials, q.Properties)
 	if d.Outcome != security.Allow {
 		return &wire.Rejection{Code: wire.AuthenticationFailed, Reason: d.Reason}
 	}
-	s.identity.Store(s.engine.newIdentity(s.id, principal, d, nil))
+	s.identity.Store(s.engine.newIdentity(principal, d, nil))
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (s *Session) authenticate(ctx context.Context, q wire.ConnectRequest) error
 // and proves nothing else is who its certificate says.
 func (s *Session) claimed(principal string, c wire.Credentials) string {
 	if principal == "" && credentials(c).None() {
-		return s.peer.Load().Certificate.Name
+		return s.route.Load().certificate.Name
 	}
 	return principal
 }
@@ -72,23 +72,22 @@ func (s *Session) decide(ctx context.Context, principal string, c wire.Credentia
 	// What an answer does not mention is unchanged, but for the time of expiry:
 	// that ends with this authentication.
 	delete(properties, expiryProperty)
-	peer := s.peer.Load()
 	d, err := e.chain.Authenticate(ctx, security.Request{
 		Principal:    principal,
 		Credentials:  credentials(c),
 		Proposed:     proposed,
 		Session:      properties,
 		DefaultRoles: defaults,
-		Address:      peer.Addr,
-		Certificate:  peer.Certificate,
+		Address:      s.addr,
+		Certificate:  s.route.Load().certificate,
 	})
 	e.stats.login(d, err)
 	switch {
 	case errors.Is(err, context.Canceled): // the client or the server is gone
 	case d.Outcome != security.Allow:
-		e.refusals.refused(s.id, principal, peer.Addr, d.Reason, err)
+		e.refusals.refused(s.id, principal, s.addr, d.Reason, err)
 	case err != nil:
-		e.refusals.unanswered(s.id, principal, peer.Addr, err)
+		e.refusals.unanswered(s.id, principal, s.addr, err)
 	}
 	return d
 }

@@ -19,7 +19,7 @@ type clock struct {
 }
 
 // A position is where a session is in a clock's slots; guarded by clock.mu.
-type position struct{ slot, index int }
+type position struct{ slot, index int32 }
 
 // clockSlots is how finely the pings of a period are spread.
 const clockSlots = 64
@@ -95,7 +95,7 @@ func (c *clock) add(s *Session) {
 	// which connect together are spread and short ones are not pinged.
 	slot := (c.swept + clockSlots/2 + c.added%(clockSlots/2)) % clockSlots
 	c.added++
-	s.sweep = position{slot, len(c.slots[slot])}
+	s.sweep = position{int32(slot), int32(len(c.slots[slot]))}
 	c.slots[slot] = append(c.slots[slot], s)
 }
 

@@ -71,7 +71,7 @@ type Conn interface {
 }
 
 // CloseReason is why the server considers a session ended (03 section 3).
-type CloseReason int
+type CloseReason int8
 
 // The close reasons.
 const (

@@ -7,7 +7,6 @@ import (
 
 	"advect.dev/internal/filter"
 	"advect.dev/internal/service"
-	"advect.dev/internal/tree"
 	"advect.dev/internal/wire"
 )
 
@@ -153,7 +152,7 @@ func (s *Session) changeOwnRoles(r *service.RoleChanges) (err error) {
 	})
 	if after != before {
 		s.applyPolicy(s.engine.cfg.Policies.Policy()) // in case it has changed meanwhile
-		s.engine.tree.Reauthorize(s.client)
+		s.engine.tree.Reauthorize(&s.client)
 	}
 	return err
 }
@@ -181,7 +180,6 @@ func (id *identity) withRoles(r *service.RoleChanges) (*identity, error) {
 	}
 	next := *id
 	next.roles, next.grant = roles, id.policy.Resolve(roles)
-	next.author = &tree.Author{Principal: id.author.Principal, Session: id.author.Session, Roles: roles}
 	return &next, nil
 }
 
@@ -253,6 +251,9 @@ func (id *identity) withProperties(r *service.PropertyChanges) (*identity, error
 			next.location[key] = locationValue(key, value)
 		default:
 			if !fixed(key) {
+				if next.properties == nil {
+					next.properties = make(map[string]string)
+				}
 				next.properties[key] = value
 			}
 		}
@@ -274,8 +275,8 @@ func (id *identity) withProperties(r *service.PropertyChanges) (*identity, error
 
 // previous says what changed between two identities of the session.
 func (s *Session) previous(before, after *identity) (res service.PreviousProperties) {
-	peer := s.peer.Load()
-	changes, _ := everyProperty.changes(&profile{s, before, peer}, &profile{s, after, peer})
+	route := s.route.Load()
+	changes, _ := everyProperty.changes(&profile{s, before, route}, &profile{s, after, route})
 	for _, c := range changes {
 		switch c.Kind {
 		case service.PropertyNew:

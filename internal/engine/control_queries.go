@@ -35,7 +35,7 @@ func (s *Session) fetchSessions(q service.SessionQuery) (res service.SessionQuer
 		return service.SessionQueryResult{Errors: errs}, nil
 	}
 	sessions := slices.DeleteFunc(s.engine.matching(f), func(s *Session) bool {
-		started := s.started.UnixMilli()
+		started := s.started
 		return q.From != nil && started < *q.From || q.To != nil && started > *q.To
 	})
 	res.Total = int32(len(sessions))
@@ -72,14 +72,14 @@ func (s *Session) fetchSessions(q service.SessionQuery) (res service.SessionQuer
 // byStart orders sessions by the start times that clients see, and those of one
 // millisecond as they were admitted.
 func byStart(a, b *Session) int {
-	return cmp.Or(cmp.Compare(a.started.UnixMilli(), b.started.UnixMilli()), byAge(a, b))
+	return cmp.Or(cmp.Compare(a.started, b.started), byAge(a, b))
 }
 
 func (s *Session) fetched(keys *keySet, startTime bool) (one service.FetchedSession) {
 	p := s.now()
 	one.Properties = keys.of(&p)
 	if startTime { // clients make the property of it
-		started := s.started.UnixMilli()
+		started := s.started
 		one.StartTime = &started
 		delete(one.Properties, startTimeProperty)
 	}

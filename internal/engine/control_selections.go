@@ -54,7 +54,7 @@ func (s *Session) unsubscribeClient(r service.ClientSelection) (res service.Empt
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.tree.Unsubscribe(target.client, sel, r.Scope, service.ByControl)
+	return res, s.engine.tree.Unsubscribe(&target.client, sel, r.Scope, service.ByControl)
 }
 
 func (s *Session) unsubscribeByFilter(r service.FilterSelection) (res service.FlaggedCount, err error) {
@@ -63,7 +63,7 @@ func (s *Session) unsubscribeByFilter(r service.FilterSelection) (res service.Fl
 		return res, err
 	}
 	return service.FlaggedCount(s.engine.forEach(r.Filter, func(target *Session) error {
-		return s.engine.tree.Unsubscribe(target.client, sel, r.Scope, service.ByControl)
+		return s.engine.tree.Unsubscribe(&target.client, sel, r.Scope, service.ByControl)
 	})), nil
 }
 
@@ -76,7 +76,7 @@ func (s *Session) unsubscribeClientFromAll(r service.AllScopesRequest) (res serv
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.tree.UnsubscribeAll(target.client, sel, service.ByControl)
+	return res, s.engine.tree.UnsubscribeAll(&target.client, sel, service.ByControl)
 }
 
 func (s *Session) unsubscribeFromAllByFilter(r service.AllScopesFilterRequest) (res service.FlaggedCount, err error) {
@@ -85,7 +85,7 @@ func (s *Session) unsubscribeFromAllByFilter(r service.AllScopesFilterRequest) (
 		return res, err
 	}
 	return service.FlaggedCount(s.engine.forEach(r.Filter, func(target *Session) error {
-		return s.engine.tree.UnsubscribeAll(target.client, sel, service.ByControl)
+		return s.engine.tree.UnsubscribeAll(&target.client, sel, service.ByControl)
 	})), nil
 }
 

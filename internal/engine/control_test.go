@@ -69,7 +69,7 @@ func TestGetProperties(t *testing.T) {
 	for key, value := range map[string]string{
 		"$ClientIP": "127.0.0.1", "$ClientType": "JAVASCRIPT_BROWSER", "$Country": "", "$Latitude": "NaN", "$Environment": "UNKNOWN",
 		"$Principal": "client", "$Roles": `"CLIENT"`, "$ServerName": "test", "$SessionId": target.id.String(), "$Transport": "WEBSOCKET",
-		"$StartTime": fmt.Sprint(target.started.UnixMilli()),
+		"$StartTime": fmt.Sprint(target.started),
 	} {
 		if all[key] != value {
 			t.Errorf("%s is %q, want %q", key, all[key], value)

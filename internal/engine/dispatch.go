@@ -36,7 +36,7 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 		s.Fail(conn, InvalidInboundMessage, err)
 		return err
 	}
-	s.inbound.count(&m, s.clientType == "WB" || s.clientType == "B")
+	s.inbound.count(&m, s)
 	switch m.Type {
 	case wire.TypeRequest:
 		s.serve(&m)
@@ -73,7 +73,7 @@ func (s *Session) Fail(conn Conn, reason CloseReason, err error) {
 	if s.conn != conn || s.closed {
 		return
 	}
-	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.peer.Load().Addr, "error", err)
+	s.engine.cfg.Log.Warn("closing session: invalid message", "session", s.id, "address", s.addr, "error", err)
 	s.close(reason)
 }
 

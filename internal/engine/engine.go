@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"golang.org/x/time/rate"
 
@@ -35,6 +37,8 @@ type Engine struct {
 	removals  *removals
 	missing   missingHandlers
 	index     *sessionIndex
+	routes    routes
+	likes     likes
 	observers *observers
 	finished  sync.WaitGroup // sessions being taken apart
 	watching  sync.WaitGroup // the goroutine that watches the policy
@@ -58,8 +62,8 @@ type Engine struct {
 
 	mu        sync.Mutex
 	closed    bool
-	byToken   map[string]*Session
-	byID      map[wire.SessionID]*Session
+	byToken   map[uint64]*Session // by token.key
+	byID      map[int64]*Session  // by the client half of the id
 	byAddress map[netip.Addr]int
 }
 
@@ -74,8 +78,8 @@ func New(cfg Config) *Engine {
 		locks:     lock.NewTable(),
 		run:       int64(binary.BigEndian.Uint64(run[:])),
 		index:     newSessionIndex(),
-		byToken:   make(map[string]*Session),
-		byID:      make(map[wire.SessionID]*Session),
+		byToken:   make(map[uint64]*Session),
+		byID:      make(map[int64]*Session),
 		byAddress: make(map[netip.Addr]int),
 	}
 	e.applied = cfg.Policies.Policy()
@@ -165,22 +169,23 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.HandshakeTimeout)
 	defer cancel()
 	s = &Session{
-		engine:      e,
-		id:          wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
-		token:       newToken(),
-		clientType:  q.Type,
-		zlib:        q.Capabilities&wire.CapabilityZlib != 0,
-		window:      min(q.ReconnectTimeout, e.cfg.KeepAlive),
-		environment: q.Properties["$Environment"],
-		started:     time.Now(),
-		queue:       outbox.NewQueue(&e.cfg.Queue),
-		conn:        conn,
+		engine:        e,
+		id:            wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
+		token:         newToken(),
+		software:      unique.Make(software{q.Type, q.Properties["$Environment"]}),
+		zlib:          q.Capabilities&wire.CapabilityZlib != 0,
+		window:        min(q.ReconnectTimeout, e.cfg.KeepAlive),
+		started:       time.Now().UnixMilli(),
+		queue:         outbox.NewQueue(&e.cfg.Queue),
+		conn:          conn,
+		addr:          peer.Addr,
+		registrations: noRegistrations,
 	}
 	if n := e.cfg.MessageRate; n > 0 {
 		s.pace = rate.NewLimiter(rate.Limit(n), n)
 	}
-	s.client = tree.NewClient(s)
-	s.peer.Store(&peer)
+	s.client = tree.MakeClient(s)
+	s.route.Store(e.routes.of(&peer))
 	if err := s.authenticate(ctx, q); err != nil {
 		return res, nil, err
 	}
@@ -227,9 +232,12 @@ func (e *Engine) add(s *Session) error {
 		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions reached"}
 	}
 	s.counted(true)
-	e.stats.opened[s.peer.Load().Transport.index()].Add(1)
-	e.byToken[s.token] = s
-	e.byID[s.id] = s
+	e.stats.opened[s.route.Load().transport.index()].Add(1)
+	for e.byToken[s.token.key()] != nil { // by as good as never
+		s.token = newToken()
+	}
+	e.byToken[s.token.key()] = s
+	e.byID[s.id.Value] = s
 	e.index.move(s, nil, s.identity.Load())
 	e.clock.add(s)
 	return nil
@@ -239,12 +247,12 @@ func (e *Engine) add(s *Session) error {
 // hold any lock.
 func (e *Engine) finish(s *Session) {
 	e.mu.Lock()
-	delete(e.byToken, s.token)
-	delete(e.byID, s.id)
+	delete(e.byToken, s.token.key())
+	delete(e.byID, s.id.Value)
 	e.mu.Unlock()
 	e.index.move(s, s.identity.Load(), nil)
 	e.clock.remove(s)
-	e.release(s.peer.Load().Addr)
+	e.release(s.addr)
 	s.in.Lock()
 	s.forgetRegistrations()
 	s.in.Unlock()
@@ -252,7 +260,7 @@ func (e *Engine) finish(s *Session) {
 	unanswered := s.pending.clear()
 	s.mu.Unlock()
 	s.giveUp(unanswered)
-	e.tree.Close(s.client)
+	e.tree.Close(&s.client)
 	e.removals.scheduler.SessionClosed(s.id.String())
 	e.finished.Done()
 }
@@ -271,18 +279,46 @@ func (e *Engine) all() []*Session {
 func (e *Engine) session(id wire.SessionID) *Session {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.byID[id]
+	if id.Server != e.run {
+		return nil
+	}
+	return e.byID[id.Value]
 }
 
-func (e *Engine) sessionByToken(token string) *Session {
+func (e *Engine) sessionByToken(text string) *Session {
+	t, ok := parseToken(text)
+	if !ok {
+		return nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.byToken[token]
+	if s := e.byToken[t.key()]; s != nil && subtle.ConstantTimeCompare(s.token[:], t[:]) == 1 {
+		return s
+	}
+	return nil
 }
 
-// newToken returns 24 characters of 18 random bytes, safe in a URL and in a header.
-func newToken() string {
-	var b [18]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.URLEncoding.EncodeToString(b[:])
+// uptime is how long the engine has run, by a clock that nobody sets.
+func (e *Engine) uptime() time.Duration { return time.Since(e.started) }
+
+// A token is a secret. Its text is 24 characters, safe in a URL and in a header.
+type token [18]byte
+
+func newToken() (t token) {
+	_, _ = rand.Read(t[:]) // never fails
+	return t
 }
+
+func parseToken(text string) (t token, ok bool) {
+	if len(text) != base64.URLEncoding.EncodedLen(len(t)) {
+		return t, false
+	}
+	n, err := base64.URLEncoding.Strict().Decode(t[:], []byte(text))
+	return t, err == nil && n == len(t)
+}
+
+// String returns the text of the token.
+func (t *token) String() string { return base64.URLEncoding.EncodeToString(t[:]) }
+
+// key is the part of the token by which its session is found.
+func (t *token) key() uint64 { return binary.BigEndian.Uint64(t[:]) }

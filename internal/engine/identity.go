@@ -5,11 +5,10 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"advect.dev/internal/security"
-	"advect.dev/internal/tree"
-	"advect.dev/internal/wire"
 )
 
 // An identity is who a session is. It is never changed, but replaced as a whole:
@@ -22,25 +21,76 @@ type identity struct {
 	expires    time.Time         // when the session ends unless it authenticates again; zero: never
 	policy     *security.Policy
 	grant      *security.Grant // by policy
-	author     *tree.Author
+}
+
+// likes are identities that many sessions may share, as anonymous ones do: with
+// nothing but a principal and roles, under the latest policy.
+type likes struct {
+	mu       sync.Mutex
+	policy   *security.Policy
+	identity map[like]*identity
+}
+
+type like struct{ principal, roles string }
+
+// maxLikes bounds the identities that are kept to be shared. When there are more,
+// others begin.
+const maxLikes = 1024
+
+// share returns an identity that is like one, which is kept if there is none.
+func (l *likes) share(id *identity) *identity {
+	if len(id.properties) > 0 || len(id.location) > 0 || !id.expires.IsZero() {
+		return id
+	}
+	key := like{id.principal, strings.Join(id.roles, "\x00")}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.policy != id.policy || len(l.identity) >= maxLikes {
+		l.policy, l.identity = id.policy, make(map[like]*identity)
+	}
+	if shared := l.identity[key]; shared != nil {
+		return shared
+	}
+	l.identity[key] = id
+	return id
+}
+
+// A route is how a session is connected.
+type route struct {
+	transport   TransportKind
+	connector   string
+	certificate security.Certificate
+}
+
+// routes are shared by the sessions that have come the same way.
+type routes struct{ shared sync.Map } // route -> *route; those without a certificate, of which there are few
+
+func (r *routes) of(p *Peer) *route {
+	one := route{p.Transport, p.Connector, p.Certificate}
+	if one.certificate != (security.Certificate{}) {
+		return &one
+	}
+	if shared, ok := r.shared.Load(one); ok {
+		return shared.(*route)
+	}
+	shared, _ := r.shared.LoadOrStore(one, &one)
+	return shared.(*route)
 }
 
 // newIdentity returns what the decision of an authenticator makes of a session
 // that asked for a principal. What the decision does not say of the location is as
 // in before, which may be nil.
-func (e *Engine) newIdentity(session wire.SessionID, principal string, d security.Decision, before *identity) *identity {
+func (e *Engine) newIdentity(principal string, d security.Decision, before *identity) *identity {
 	if d.Principal != "" {
 		principal = d.Principal
 	}
 	policy := e.cfg.Policies.Policy()
 	id := &identity{
-		principal:  principal,
-		roles:      d.Roles,
-		properties: make(map[string]string),
-		expires:    d.Expiry,
-		policy:     policy,
-		grant:      policy.Resolve(d.Roles),
-		author:     &tree.Author{Principal: principal, Session: session, Roles: d.Roles},
+		principal: principal,
+		roles:     d.Roles,
+		expires:   d.Expiry,
+		policy:    policy,
+		grant:     policy.Resolve(d.Roles),
 	}
 	if before != nil {
 		id.location = maps.Clone(before.location)
@@ -54,10 +104,13 @@ func (e *Engine) newIdentity(session wire.SessionID, principal string, d securit
 			}
 			id.location[key] = locationValue(key, value)
 		default:
+			if id.properties == nil {
+				id.properties = make(map[string]string)
+			}
 			id.properties[key] = value
 		}
 	}
-	return id
+	return e.likes.share(id)
 }
 
 // locationValue returns the value of a property that says where a client is in
@@ -84,7 +137,7 @@ func (s *Session) changeIdentity(change func(before *identity) *identity) {
 	s.replaceIdentity(change)
 	s.applyPolicy(s.engine.cfg.Policies.Policy()) // in case it has changed meanwhile
 	s.scheduleExpiry()
-	s.engine.tree.Reauthorize(s.client)
+	s.engine.tree.Reauthorize(&s.client)
 }
 
 // replaceIdentity replaces the identity by what change makes of it: another, or the
@@ -122,7 +175,7 @@ func (s *Session) applyPolicy(policy *security.Policy) (before, after *security.
 		}
 		next := *id
 		next.policy, next.grant = policy, policy.Resolve(id.roles)
-		return &next
+		return s.engine.likes.share(&next)
 	})
 	return from.grant, to.grant
 }

@@ -38,7 +38,7 @@ func (s *Session) registerMissing(r service.PathRegistration) (res service.Empty
 	if !s.engine.missing.add(h) {
 		return res, wire.Errorf(wire.CodeTreeConflict, "there is a missing-topic handler for %q already", r.Path)
 	}
-	if s.registrations.missing == nil {
+	if s.registers(); s.registrations.missing == nil {
 		s.registrations.missing = make(map[string]*missingHandler)
 	}
 	s.registrations.missing[r.Path] = h

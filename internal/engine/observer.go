@@ -36,7 +36,7 @@ type observer struct {
 type sighting struct {
 	version  uint64    // events up to it are accounted for
 	identity *identity // as told
-	peer     *Peer     // as told
+	route    *route    // as told
 }
 
 // maxObservers bounds the session listeners of a session, each of which keeps
@@ -47,7 +47,7 @@ const maxObservers = 100
 const batchSize = 32 << 10
 
 func (o *observer) selects(p *profile) bool {
-	return p.session.started.UnixMilli() > o.startedAfter && (o.filter == nil || o.filter.Match(p))
+	return p.session.started > o.startedAfter && (o.filter == nil || o.filter.Match(p))
 }
 
 // observe takes note of an event, and reports it if that is wanted.
@@ -71,7 +71,7 @@ func (o *observer) observe(ev *event) {
 		}
 		return
 	}
-	o.known[s] = sighting{ev.version, ev.profile.identity, ev.profile.peer}
+	o.known[s] = sighting{ev.version, ev.profile.identity, ev.profile.route}
 	if !known {
 		o.report(service.SessionEvent{Session: s.id, Type: service.SessionOpened, Properties: o.keys.of(&ev.profile)})
 		return
@@ -79,7 +79,7 @@ func (o *observer) observe(ev *event) {
 	if o.bare {
 		return
 	}
-	before := profile{s, seen.identity, seen.peer}
+	before := profile{s, seen.identity, seen.route}
 	changes, differ := o.keys.changes(&before, &ev.profile)
 	update := service.SessionEvent{Session: s.id, Type: service.SessionUpdated, Changes: changes}
 	switch ev.happening {
@@ -200,7 +200,7 @@ func (s *Session) observe(o *observer, answer func()) error {
 	answer()
 	s.unobserve(o.conversation)
 	o.session, o.known = s, make(map[*Session]sighting)
-	if s.registrations.observers == nil {
+	if s.registers(); s.registrations.observers == nil {
 		s.registrations.observers = make(map[int64]*observer)
 	}
 	s.registrations.observers[o.conversation] = o

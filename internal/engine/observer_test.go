@@ -242,9 +242,9 @@ func TestEventsBeforeTheSnapshot(t *testing.T) {
 	batch := os.queue
 	os.queue, os.running = nil, false
 	os.mu.Unlock()
-	e.byID[closed.id] = closed // as if it were about to be taken apart
+	e.byID[closed.id.Value] = closed // as if it were about to be taken apart
 	os.tell(batch)
-	delete(e.byID, closed.id)
+	delete(e.byID, closed.id.Value)
 	names := map[wire.SessionID]string{s.id: "s", other.id: "other", closed.id: "closed"}
 	got := describe(slices.DeleteFunc(observed(t, s, conn)[2], func(e service.SessionEvent) bool { return names[e.Session] == "" }), names)
 	if want := "s OPEN A=3; other OPEN A=4; closed OPEN; closed CLOSE CLOSED_BY_CLIENT"; got != want {

@@ -34,11 +34,11 @@ func fixed(key string) bool { return strings.HasPrefix(key, "$") }
 type profile struct {
 	session  *Session
 	identity *identity
-	peer     *Peer
+	route    *route
 }
 
 // now returns the profile of the session. It takes no lock.
-func (s *Session) now() profile { return profile{s, s.identity.Load(), s.peer.Load()} }
+func (s *Session) now() profile { return profile{s, s.identity.Load(), s.route.Load()} }
 
 // Property implements [filter.Properties]: it returns a property of the session,
 // fixed or of the user (31 section 2).
@@ -51,15 +51,15 @@ func (s *Session) Property(key string) (value string, ok bool) {
 func (p *profile) Property(key string) (value string, ok bool) {
 	switch key {
 	case "$ClientIP":
-		return p.peer.Addr.String(), true
+		return p.session.addr.String(), true
 	case "$ClientType":
-		return clientType(p.session.clientType), true
+		return clientType(p.session.software.Value().clientType), true
 	case "$Connector":
-		return p.peer.Connector, true
+		return p.route.connector, true
 	case "$Country", "$Language":
 		return p.identity.location[key], true
 	case "$Environment":
-		return cmp.Or(p.session.environment, "UNKNOWN"), true
+		return cmp.Or(p.session.software.Value().environment, "UNKNOWN"), true
 	case expiryProperty:
 		return strconv.FormatInt(p.identity.expires.UnixMilli(), 10), !p.identity.expires.IsZero()
 	case "$Latitude", "$Longitude":
@@ -73,9 +73,9 @@ func (p *profile) Property(key string) (value string, ok bool) {
 	case sessionIDProperty:
 		return p.session.id.String(), true
 	case startTimeProperty:
-		return strconv.FormatInt(p.session.started.UnixMilli(), 10), true
+		return strconv.FormatInt(p.session.started, 10), true
 	case "$Transport":
-		return string(p.peer.Transport), true
+		return string(p.route.transport), true
 	}
 	value, ok = p.identity.properties[key]
 	return value, ok

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"advect.dev/internal/wire"
 )
@@ -23,7 +22,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	defer s.in.Unlock()
 
 	s.mu.Lock()
-	if s.closed || s.conn == nil && time.Since(s.lost) >= s.window {
+	if s.closed || s.conn == nil && e.uptime()-s.lost >= s.window {
 		s.close(ConnectionLost)
 		s.mu.Unlock()
 		e.stats.recoveries[refused].Add(1)
@@ -31,7 +30,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	old := s.conn
 	s.conn, s.pingCID = conn, 0
-	s.peer.Store(&Peer{s.peer.Load().Addr, peer.Transport, peer.Connector, peer.Certificate})
+	s.route.Store(e.routes.of(&peer))
 	s.happened(reconnected)
 	s.counted(true)
 	if s.expiry != nil {
@@ -59,7 +58,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	}
 	e.stats.recoveries[withLoss].Add(1)
 	s.forgetRegistrations()
-	e.tree.Suspend(s.client)
+	e.tree.Suspend(&s.client)
 	s.mu.Lock()
 	s.queue.Reset()
 	s.pingCID = 0 // a ping since the take-over went with the queue
@@ -68,7 +67,7 @@ func (e *Engine) reconnect(_ context.Context, q wire.ConnectRequest, peer Peer, 
 	s.mu.Unlock()
 	s.giveUp(unanswered)
 	s.inbound = inbound{unseen: true}
-	e.tree.Resume(s.client)
+	e.tree.Resume(&s.client)
 	e.cfg.Log.Debug("session reconnected with message loss", "session", s.id, "transport", peer.Transport)
 	return s.response(wire.ReconnectedWithLoss), s, nil
 }
@@ -122,10 +121,10 @@ func (in *inbound) reconnected(knewServer int64) {
 // that messages are being sent again: they come before any other, and each
 // outage uses up one conversation id of the client, so a request made after it
 // does not follow on the last one.
-func (in *inbound) count(m *wire.Message, javaScript bool) {
+func (in *inbound) count(m *wire.Message, by *Session) {
 	in.received++
 	in.unseen = false // it sends only after it has read the response
-	if in.resumed && javaScript {
+	if in.resumed && by.javaScript() {
 		switch m.Type {
 		case wire.TypeRequest:
 			in.suspect = m.Conversation <= in.conversation+1
@@ -137,4 +136,10 @@ func (in *inbound) count(m *wire.Message, javaScript bool) {
 	if m.Type == wire.TypeRequest {
 		in.conversation = max(in.conversation, m.Conversation)
 	}
+}
+
+// javaScript reports whether the client is the JavaScript SDK.
+func (s *Session) javaScript() bool {
+	t := s.software.Value().clientType
+	return t == "WB" || t == "B"
 }

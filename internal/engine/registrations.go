@@ -20,11 +20,23 @@ type registrations struct {
 	observers       map[int64]*observer  // by conversation
 }
 
+// noRegistrations are those of all sessions that have made none yet. They are not
+// to be written to.
+var noRegistrations = new(registrations)
+
+// registers makes sure that the session's registrations are its own, to be written
+// to. in is held.
+func (s *Session) registers() {
+	if s.registrations == noRegistrations {
+		s.registrations = new(registrations)
+	}
+}
+
 // forgetRegistrations ends all registrations, and all that the session holds or
 // waits for in the table of locks. in is held.
 func (s *Session) forgetRegistrations() {
 	r := s.registrations
-	s.registrations = registrations{}
+	s.registrations = noRegistrations
 	for _, stream := range r.streams {
 		stream.Close()
 	}
@@ -107,7 +119,7 @@ func (s *Session) listen(r service.ListenerSelection) (res service.Empty, err er
 		}
 		l = &listener{Session: s, conversation: r.Listener}
 		l.Listener = tree.NewListener(l)
-		if s.registrations.listeners == nil {
+		if s.registers(); s.registrations.listeners == nil {
 			s.registrations.listeners = make(map[int64]*listener)
 		}
 		s.registrations.listeners[r.Listener] = l

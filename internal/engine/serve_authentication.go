@@ -10,6 +10,7 @@ import (
 
 // registerAuthenticator is answered before anybody is authenticated with it.
 func (s *Session) registerAuthenticator(r service.NameRegistration, answer func(service.Empty)) error {
+	s.registers()
 	own := s.registrations.authenticators
 	switch {
 	case r.Definition != service.Authenticator.ID:
@@ -104,7 +105,7 @@ func (s *Session) authenticateAgain(r service.ReAuthenticateRequest, answer func
 		return
 	}
 	s.changeIdentity(func(before *identity) *identity {
-		return s.engine.newIdentity(s.id, principal, d, before)
+		return s.engine.newIdentity(principal, d, before)
 	})
 	answer(true)
 }

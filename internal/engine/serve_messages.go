@@ -138,7 +138,7 @@ func (s *Session) sendToFilter(r service.FilterMessage) (res service.FlaggedCoun
 
 // reportAnswer tells the sender to a filter what one session made of the request.
 // There may be any number of such reports at once.
-func (s *Session) reportAnswer(losses int, responses int64, from wire.SessionID, r reply) {
+func (s *Session) reportAnswer(losses int32, responses int64, from wire.SessionID, r reply) {
 	m := service.FilterAnswer{Responses: responses, Session: from, Err: r.err}
 	if r.err == nil {
 		var err error
@@ -191,6 +191,7 @@ func (s *Session) registerRequestHandler(r service.RequestHandler, answer func(s
 		size += len(key)
 	}
 	path := messagePath(r.Path)
+	s.registers()
 	switch own := s.registrations.requestHandlers; {
 	case own[path] != nil:
 		return wire.Errorf(wire.CodeHandlerConflict, "the session has a request handler for %q already", path)

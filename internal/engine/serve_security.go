@@ -147,7 +147,7 @@ func (e *Engine) applyPolicy() {
 			same[c] = reads
 		}
 		if !reads {
-			e.tree.Reauthorize(s.client)
+			e.tree.Reauthorize(&s.client)
 		}
 	}
 }

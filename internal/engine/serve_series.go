@@ -20,7 +20,7 @@ func (s *Session) appendEventAt(r service.TimestampAppendRequest) (service.Event
 func (s *Session) editEvent(r service.EditRequest) (service.EventMetadata, error) {
 	id := s.identity.Load()
 	path := topic.Canonical(r.Path)
-	return s.engine.tree.Edit(id.author, &r, func(author string) bool {
+	return s.engine.tree.Edit(s.author(), &r, func(author string) bool {
 		return id.grant.Path(path, security.EditTimeSeriesEvents) ||
 			author == id.principal && id.grant.Path(path, security.EditOwnTimeSeriesEvents)
 	})

@@ -10,9 +10,12 @@ import (
 	"advect.dev/internal/wire"
 )
 
+// selectors are those that sessions use.
+var selectors selector.Cache
+
 // parse parses a selector; the error is INVALID_DATA.
 func parse(expression string) (*selector.Selector, error) {
-	sel, err := selector.Parse(expression)
+	sel, err := selectors.Parse(expression)
 	if err != nil {
 		return nil, wire.Errorf(wire.CodeInvalidData, "%v", err)
 	}
@@ -22,7 +25,7 @@ func parse(expression string) (*selector.Selector, error) {
 // prefix returns the path on which SELECT_TOPIC is needed. What does not parse
 // is refused later, with a better error.
 func prefix(expression string) string {
-	if sel, err := selector.Parse(expression); err == nil {
+	if sel, err := selectors.Parse(expression); err == nil {
 		return sel.Prefix()
 	}
 	return ""
@@ -53,7 +56,7 @@ func (s *Session) subscribe(r service.Selection) (res service.Empty, err error) 
 // selectTopics adds a selection to those of the session, at whoever's request.
 func (s *Session) selectTopics(sel *selector.Selector, scope string) error {
 	s.settle()
-	matches, err := s.engine.tree.Subscribe(s.client, sel, scope)
+	matches, err := s.engine.tree.Subscribe(&s.client, sel, scope)
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func (s *Session) unsubscribe(r service.Selection) (res service.Empty, err error
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.tree.Unsubscribe(s.client, sel, r.Scope, service.Requested)
+	return res, s.engine.tree.Unsubscribe(&s.client, sel, r.Scope, service.Requested)
 }
 
 func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) {
@@ -76,15 +79,30 @@ func (s *Session) unsubscribeAll(r service.Text) (res service.Empty, err error) 
 	if err != nil {
 		return res, err
 	}
-	return res, s.engine.tree.UnsubscribeAll(s.client, sel, service.Requested)
+	return res, s.engine.tree.UnsubscribeAll(&s.client, sel, service.Requested)
 }
 
 func (s *Session) addTopic(r service.AddRequest) (service.Created, error) {
 	return s.engine.tree.Add(s.author(), &r)
 }
 
+// An authored is the session as the author of what it changes, made when it first
+// changes something.
+type authored struct {
+	tree.Author
+	identity *identity // that it was made of
+}
+
 // author returns who the session changes topics as.
-func (s *Session) author() *tree.Author { return s.identity.Load().author }
+func (s *Session) author() *tree.Author {
+	id := s.identity.Load()
+	a := s.authored.Load()
+	if a == nil || a.identity != id {
+		a = &authored{tree.Author{Principal: id.principal, Session: s.id, Roles: id.roles}, id}
+		s.authored.Store(a)
+	}
+	return &a.Author
+}
 
 func (s *Session) removeTopics(r service.Text) (service.Count, error) {
 	sel, err := parse(string(r))

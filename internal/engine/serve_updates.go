@@ -45,6 +45,7 @@ func (s *Session) opened(stream *tree.UpdateStream, err error) (service.NewStrea
 		return service.NewStream{}, err
 	}
 	opened := stream.Opened()
+	s.registers()
 	s.registrations.addStream(opened.ID, stream)
 	return opened, nil
 }

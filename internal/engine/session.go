@@ -2,9 +2,11 @@ package engine
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"golang.org/x/time/rate"
 
@@ -18,46 +20,55 @@ import (
 // A Session is a client's presence on the server. It outlives its connections:
 // it is connected, then disconnected for at most its window, then connected
 // again or closed.
+//
+// There may be a million of them, so what they have in common they share, and what
+// few need is allocated when they do. What a delivery touches stands together: the
+// end of client, mu, conn and the start of queue.
 type Session struct {
-	engine      *Engine
-	id          wire.SessionID
-	token       string
-	clientType  string
-	environment string
-	zlib        bool
-	window      time.Duration // how long it outlives a connection
-	started     time.Time
-	client      *tree.Client
-	identity    atomic.Pointer[identity] // changed by change
-	peer        atomic.Pointer[Peer]     // of the latest connection; Addr never changes
-	pace        *rate.Limiter            // of what arrives; nil: no limit
-	sweep       position                 // owned by the clock
+	client tree.Client
 
-	in            sync.Mutex    // serialises what arrives, and reconnection
-	inbound       inbound       // guarded by in
-	registrations registrations // guarded by in
-	changes       changes       // guarded by in
+	mu       sync.Mutex
+	conn     Conn         // nil while disconnected
+	queue    outbox.Queue // guarded by mu, like all up to gauge
+	closed   bool
+	settling bool          // settle is going to run
+	zlib     bool          // the client understands it; never changes
+	reason   CloseReason   // once closed
+	losses   int32         // how often the client lost messages; written with in held too
+	lost     time.Duration // when disconnected, since the engine started
+	expiry   *time.Timer   // while disconnected
+	expiring *time.Timer   // while the identity has a time at which it expires
+	nextCID  int64         // of server requests
+	pending  *pending      // those whose answers somebody waits for; nil: there were none
+	pingCID  int64         // of the system ping not yet answered; 0: none
+	pinged   time.Duration // when it was sent, since the engine started
+	version  uint64        // counts what happened to the session
+	gauge    *atomic.Int64 // of stats.sessions, in which it counts
 
 	settlement sync.Mutex // serialises settle; before Session.mu
 
-	mu       sync.Mutex
-	queue    outbox.Queue
-	conn     Conn // nil while disconnected
-	closed   bool
-	reason   CloseReason // once closed
-	lost     time.Time   // when disconnected
-	expiry   *time.Timer // while disconnected
-	expiring *time.Timer // while the identity has a time at which it expires
-	nextCID  int64       // of server requests
-	pending  pending     // those whose answers somebody waits for
-	losses   int         // how often the client lost messages; written with in held too
-	pingCID  int64       // of the system ping not yet answered; 0: none
-	pinged   time.Time   // when it was sent
-	settling bool        // settle is going to run
-	version  uint64      // counts what happened to the session
+	in            sync.Mutex     // serialises what arrives, and reconnection
+	inbound       inbound        // guarded by in
+	registrations *registrations // guarded by in; noRegistrations: there were none
+	changes       changes        // guarded by in
 
-	gauge *atomic.Int64 // of stats.sessions, in which it counts
+	engine   *Engine
+	id       wire.SessionID
+	token    token
+	sweep    position // owned by the clock
+	software unique.Handle[software]
+	addr     netip.Addr    // of the first connection
+	window   time.Duration // how long it outlives a connection
+	started  int64         // milliseconds since 1970
+	pace     *rate.Limiter // of what arrives; nil: no limit
+
+	identity atomic.Pointer[identity] // changed by change
+	route    atomic.Pointer[route]    // of the latest connection
+	authored atomic.Pointer[authored]
 }
+
+// software is what a client says of itself.
+type software struct{ clientType, environment string }
 
 // errNotCurrent tells a transport that the session goes on without it.
 var errNotCurrent = errors.New("the session is closed or has another connection")
@@ -66,7 +77,7 @@ var errNotCurrent = errors.New("the session is closed or has another connection"
 func (s *Session) ID() wire.SessionID { return s.id }
 
 // Token returns the secret that proves ownership of the session.
-func (s *Session) Token() string { return s.token }
+func (s *Session) Token() string { return s.token.String() }
 
 // response returns a successful connection response.
 func (s *Session) response(code wire.ResponseCode) wire.ConnectResponse {
@@ -74,7 +85,7 @@ func (s *Session) response(code wire.ResponseCode) wire.ConnectResponse {
 		Version:        wire.Version,
 		Code:           code,
 		SessionID:      s.id,
-		Token:          s.token,
+		Token:          s.token.String(),
 		PingPeriod:     s.engine.cfg.PingPeriod,
 		MaxMessageSize: int32(min(s.engine.cfg.MaxMessageSize, 1<<31-1)),
 	}
@@ -141,7 +152,7 @@ func (s *Session) disconnect(conn Conn, reason CloseReason) bool {
 		return false
 	}
 	s.counted(false)
-	s.lost = time.Now()
+	s.lost = s.engine.uptime()
 	s.pingCID = 0
 	s.happened(disconnected)
 	s.expiry = time.AfterFunc(s.window, func() { s.expire(reason) })
@@ -153,7 +164,7 @@ func (s *Session) disconnect(conn Conn, reason CloseReason) bool {
 func (s *Session) expire(reason CloseReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil && time.Since(s.lost) >= s.window {
+	if s.conn == nil && s.engine.uptime()-s.lost >= s.window {
 		s.close(reason)
 	}
 }
@@ -225,7 +236,7 @@ func (s *Session) settle() {
 	if len(pressed) > 0 {
 		s.engine.stats.pressed.Add(s.id.Value, int64(len(pressed)))
 		s.engine.cfg.Log.Debug("unsubscribed because of back pressure", "session", s.id, "topics", len(pressed))
-		s.engine.tree.Pressed(s.client, pressed)
+		s.engine.tree.Pressed(&s.client, pressed)
 	}
 }
 
@@ -247,7 +258,7 @@ func (s *Session) ping() {
 		return
 	}
 	if s.pingCID != 0 {
-		conn, late := s.conn, time.Since(s.pinged) < s.engine.cfg.PingPeriod/2
+		conn, late := s.conn, s.engine.uptime()-s.pinged < s.engine.cfg.PingPeriod/2
 		s.mu.Unlock()
 		if late { // this server stood still: the client has not had its time
 			return
@@ -258,7 +269,7 @@ func (s *Session) ping() {
 	}
 	defer s.mu.Unlock()
 	s.nextCID++
-	s.pingCID, s.pinged = s.nextCID, time.Now()
+	s.pingCID, s.pinged = s.nextCID, s.engine.uptime()
 	s.pushed(s.queue.PushProbe(outbox.NewMessage(16, func(b []byte) []byte {
 		return service.SystemPing.AppendRequest(b, s.pingCID, service.Empty{})
 	})))

@@ -134,7 +134,7 @@ func (s *Session) counted(connected bool) {
 	if !connected {
 		state = 1
 	}
-	s.gauge = &s.engine.stats.sessions[s.peer.Load().Transport.index()][state]
+	s.gauge = &s.engine.stats.sessions[s.route.Load().transport.index()][state]
 	s.gauge.Add(1)
 }
 

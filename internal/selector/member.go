@@ -268,3 +268,9 @@ func (m *member) givenUp() bool {
 	return m.full != nil && m.full.GivenUp() > 0 ||
 		slices.ContainsFunc(m.parts, func(p part) bool { return p.re != nil && p.re.GivenUp() > 0 })
 }
+
+// mayGiveUp reports whether givenUp can ever become true.
+func (m *member) mayGiveUp() bool {
+	return m.full != nil && m.full.Backtracks() ||
+		slices.ContainsFunc(m.parts, func(p part) bool { return p.re != nil && p.re.Backtracks() })
+}

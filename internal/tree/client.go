@@ -43,8 +43,6 @@ type subscriber struct {
 // A Client is the tree's side of a session: its selections, by scope, and its
 // subscriptions. Its methods are on [Tree].
 type Client struct {
-	sink Sink
-
 	mu            sync.Mutex
 	closed        bool
 	suspended     bool // nothing is subscribed until Resume
@@ -53,6 +51,8 @@ type Client struct {
 	size          int    // of all scopes, in octets
 	subscriptions subscriptions
 	initial       [1]*Update // for Sink.Subscribed
+
+	sink Sink // last: beside what a delivery touches of a sink that the client is part of
 }
 
 // NewClient returns a client without selections.

@@ -192,6 +192,10 @@ func (re *Regexp) Match(text string) bool {
 // nothing, so that a long series of matches stays bounded too.
 func (re *Regexp) GivenUp() int { return int(re.givenUp.Load()) }
 
+// Backtracks reports whether matches may be given up, because only the backtracking
+// engine can evaluate the expression.
+func (re *Regexp) Backtracks() bool { return re.backtrack != nil }
+
 // LiteralPrefix returns a string that every matching text starts with, and
 // whether that string is the only one that matches.
 func (re *Regexp) LiteralPrefix() (prefix string, complete bool) {
