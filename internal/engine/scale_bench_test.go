@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
@@ -155,8 +156,8 @@ func BenchmarkDeliver(b *testing.B) {
 			for i := range c.sessions {
 				q, _ := wire.ParseConnectRequest(wire.NewParameters(browserQuery, nil))
 				_, s := e.Connect(context.Background(), q, here, conn)
-				for k := range c.each {
-					n := (i*c.each + k) % c.topics
+				for k := range c.each { // of which each topic has as many
+					n := (i + k*(c.topics/c.each+1)) % c.topics
 					sel := fmt.Sprintf(">markets/%06d/%d", n/10, n%10)
 					if err := s.Receive(conn, service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: sel})); err != nil {
 						b.Fatal(err)
@@ -165,6 +166,7 @@ func BenchmarkDeliver(b *testing.B) {
 				taken, _ = s.Take(conn, taken[:0], 1<<20)
 				sessions = append(sessions, s)
 			}
+			rand.New(rand.NewPCG(1, 2)).Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 			values := [2][]byte{make([]byte, 128), make([]byte, 128)}
 			values[1][64] = 1
 			requests := make([]service.SetRequest, c.topics)

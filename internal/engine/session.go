@@ -28,13 +28,13 @@ type Session struct {
 	client tree.Client
 
 	mu       sync.Mutex
-	conn     Conn         // nil while disconnected
-	queue    outbox.Queue // guarded by mu, like all up to gauge
+	conn     Conn // nil while disconnected; guarded by mu, like all up to gauge
 	closed   bool
-	settling bool          // settle is going to run
-	zlib     bool          // the client understands it; never changes
-	reason   CloseReason   // once closed
-	losses   int32         // how often the client lost messages; written with in held too
+	settling bool        // settle is going to run
+	zlib     bool        // the client understands it; never changes
+	reason   CloseReason // once closed
+	losses   int32       // how often the client lost messages; written with in held too
+	queue    outbox.Queue
 	lost     time.Duration // when disconnected, since the engine started
 	expiry   *time.Timer   // while disconnected
 	expiring *time.Timer   // while the identity has a time at which it expires

@@ -19,15 +19,14 @@ type Limits struct {
 // What a push and a Take touch stands together, because with many sessions every
 // cache line of it is a miss. A queue must not be copied once it is used.
 type Queue struct {
-	normal       ring[entry] // pending, of default priority
-	only         [1]entry    // the slots of normal until it needs more than one
-	pendingBytes int         // of what is in the lanes and not dropped
-	counted      int         // of it, messages that do not start or end a stream
 	limits       *Limits
 	rare         *rare
+	pendingBytes int    // of what is in the lanes and not dropped
+	counted      int32  // of it, messages that do not start or end a stream
 	counts       Counts // since they were last asked for
-	conflating   bool   // under back pressure
-	plain        bool   // no update is left out, and none ends its stream
+
+	normal ring[entry] // pending, of default priority
+	only   [1]entry    // the slots of normal until it needs more than one
 
 	sent      ring[*Message] // from next on they are to be sent again
 	next      uint64
@@ -40,6 +39,9 @@ type Queue struct {
 // A rare is what few queues need. A queue that has once needed it keeps it until
 // Reset.
 type rare struct {
+	conflating bool // under back pressure
+	plain      bool // no update is left out, and none ends its stream
+
 	high, low ring[entry]    // pending, of these priorities
 	pressed   []*Stream      // ended by back pressure, not yet told to anyone
 	ending    map[string]int // pending ends by path; nil while all priorities are default
@@ -69,9 +71,13 @@ func NewQueue(l *Limits) Queue { return Queue{limits: l} }
 // SetConflation switches the conflation policies of streams on or off. Without them
 // every update is sent, and the queue is full when it exceeds its limits.
 func (q *Queue) SetConflation(on bool) {
-	q.plain = !on
-	if q.plain {
-		q.conflating = false
+	if on && q.rare == nil {
+		return
+	}
+	r := q.rarely()
+	r.plain = !on
+	if r.plain {
+		r.conflating = false
 	}
 }
 
@@ -149,7 +155,7 @@ func (q *Queue) ProbeAnswered() {
 // a queue over its limits ends the session.
 func (q *Queue) HasRoom(size int) bool {
 	l := q.limits
-	return (l.Messages == 0 || q.counted < l.Messages/4*3) && (l.Bytes == 0 || q.pendingBytes+size <= l.Bytes/4*3)
+	return (l.Messages == 0 || int(q.counted) < l.Messages/4*3) && (l.Bytes == 0 || q.pendingBytes+size <= l.Bytes/4*3)
 }
 
 // Start appends the message that starts a stream and the values that lead to the
@@ -189,7 +195,7 @@ func (s *Stream) droppable() bool { return s.Tidy || s.Conflation == Unsubscribe
 // drop makes Take pass over what is pending of a droppable stream.
 func (q *Queue) drop(s *Stream) {
 	s.phase = dropped
-	q.counted -= int(s.count)
+	q.counted -= s.count
 	q.pendingBytes -= s.bytes
 	s.count, s.bytes = 0, 0
 }
@@ -206,13 +212,15 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 		q.counts.Conflated++
 		return true
 	}
-	if q.conflating && s.Conflation == Unsubscribe {
+	r := q.rare
+	conflating := r != nil && r.conflating
+	if conflating && s.Conflation == Unsubscribe {
 		return q.press(s)
 	}
 	follows := s.Held == version-1
 	s.Held = version
 	lane := q.lane(s.Priority)
-	if !q.plain && (s.Conflation == Always || q.conflating && s.Conflation == Conflate) {
+	if conflating && s.Conflation == Conflate || s.Conflation == Always && !(r != nil && r.plain) {
 		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
 			q.counts.Conflated++
 			q.replace(lane.at(s.slot-1), u.Value())
@@ -273,7 +281,7 @@ func (q *Queue) push(p Priority, e entry) bool {
 	if q.within() {
 		return true
 	}
-	if !q.conflating && !q.plain {
+	if r := q.rarely(); !r.conflating && !r.plain {
 		q.conflate()
 	}
 	return q.within()
@@ -285,7 +293,7 @@ func (q *Queue) count(e *entry, sign int) {
 	q.pendingBytes += n
 	counts := e.kind == kindOther || e.kind == kindUpdate
 	if counts {
-		q.counted += sign
+		q.counted += int32(sign)
 	}
 	if !e.droppable { // then its stream, a miss, is left alone
 		return
@@ -306,20 +314,20 @@ func (e *entry) changes() bool { return e.kind == kindValue || e.kind == kindUpd
 
 func (q *Queue) within() bool {
 	l := q.limits
-	return (l.Messages == 0 || q.counted <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
+	return (l.Messages == 0 || int(q.counted) <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
 // half reports whether what is pending takes at most half of what is allowed.
 func (q *Queue) half() bool {
 	l := q.limits
-	return (l.Messages == 0 || q.counted <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
+	return (l.Messages == 0 || int(q.counted) <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
 }
 
 // conflate begins back pressure: it merges the pending updates of each stream
 // that allows it into one at the place of the first, ends the streams that are
 // to be ended, and has PushUpdate go on so until the queue has drained to half.
 func (q *Queue) conflate() {
-	q.conflating = true
+	q.rarely().conflating = true
 	var press []*Stream
 	for lane := range q.lanes {
 		press = q.conflateLane(lane, press)
@@ -470,8 +478,8 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 		}
 		lane.shrink()
 	}
-	if q.conflating && q.half() {
-		q.conflating = false
+	if q.rare != nil && q.rare.conflating && q.half() {
+		q.rare.conflating = false
 	}
 	q.trim()
 	return dst
@@ -522,7 +530,11 @@ func (q *Queue) Counts() Counts {
 
 // Reset forgets everything but its settings and what was counted; the next message
 // is number 1 again.
-func (q *Queue) Reset() { *q = Queue{limits: q.limits, plain: q.plain, counts: q.counts} }
+func (q *Queue) Reset() {
+	plain := q.rare != nil && q.rare.plain
+	*q = Queue{limits: q.limits, counts: q.counts}
+	q.SetConflation(!plain)
+}
 
 // Discard forgets what is pending.
 func (q *Queue) Discard() {
