@@ -26,8 +26,8 @@ func (s *Session) Receive(conn Conn, frame []byte) error {
 	if !current {
 		return errNotCurrent
 	}
-	s.engine.stats.received.Add(s.id.Value, 1)
-	s.engine.stats.receivedBytes.Add(s.id.Value, int64(len(frame)))
+	s.engine.stats.traffic.Add(s.id.Value, countReceived, 1)
+	s.engine.stats.traffic.Add(s.id.Value, countReceivedBytes, int64(len(frame)))
 	m, err := wire.ParseMessage(frame)
 	if err == nil && wire.EncodingBits(frame) {
 		err = errors.New("encoding bits set by a client")

@@ -30,7 +30,9 @@ func (e *Engine) metrics() []observe.Metric {
 	return slices.Concat(e.serverMetrics(), e.sessionMetrics(), e.trafficMetrics(), e.topicMetrics(), e.collectors.Metrics())
 }
 
-func count(c *tally.Counter) func() float64 { return func() float64 { return float64(c.Load()) } }
+func count(c interface{ Load() int64 }) func() float64 {
+	return func() float64 { return float64(c.Load()) }
+}
 
 // constant returns the Read of a metric of type INFO: what it says is in its labels.
 func constant(labels ...string) func(bool) []observe.Sample {
@@ -139,11 +141,11 @@ func (e *Engine) sessionMetrics() []observe.Metric {
 func (e *Engine) trafficMetrics() []observe.Metric {
 	s := &e.stats
 	return []observe.Metric{
-		{Name: "diffusion_network_outbound_bytes", Type: service.UnknownMetric, Unit: "bytes", Help: "Bytes of messages sent, as on a WebSocket. It only grows; its name has no _total because applications know it so.", Read: observe.One(count(&s.sentBytes))},
-		{Name: "diffusion_sessions_outbound_bytes", Type: service.Counter, Unit: "bytes", Help: "Bytes of messages sent to sessions, as on a WebSocket.", Read: observe.One(count(&s.sentBytes))},
-		{Name: "advect_sent_messages", Type: service.Counter, Help: "Messages sent to sessions.", Read: observe.One(count(&s.sent))},
-		{Name: "advect_received_messages", Type: service.Counter, Help: "Messages received from sessions.", Read: observe.One(count(&s.received))},
-		{Name: "advect_received_bytes", Type: service.Counter, Unit: "bytes", Help: "Bytes of messages received from sessions, without framing.", Read: observe.One(count(&s.receivedBytes))},
+		{Name: "diffusion_network_outbound_bytes", Type: service.UnknownMetric, Unit: "bytes", Help: "Bytes of messages sent, as on a WebSocket. It only grows; its name has no _total because applications know it so.", Read: observe.One(count(s.traffic.Member(countSentBytes)))},
+		{Name: "diffusion_sessions_outbound_bytes", Type: service.Counter, Unit: "bytes", Help: "Bytes of messages sent to sessions, as on a WebSocket.", Read: observe.One(count(s.traffic.Member(countSentBytes)))},
+		{Name: "advect_sent_messages", Type: service.Counter, Help: "Messages sent to sessions.", Read: observe.One(count(s.traffic.Member(countSent)))},
+		{Name: "advect_received_messages", Type: service.Counter, Help: "Messages received from sessions.", Read: observe.One(count(s.traffic.Member(countReceived)))},
+		{Name: "advect_received_bytes", Type: service.Counter, Unit: "bytes", Help: "Bytes of messages received from sessions, without framing.", Read: observe.One(count(s.traffic.Member(countReceivedBytes)))},
 		{Name: "advect_requests", Type: service.Counter, Labels: []string{"service", "outcome"}, Help: "Requests of sessions: ok, denied for want of a permission, or failed. One that is answered later is ok.",
 			Read: func(bool) []observe.Sample { return s.samples() }},
 	}
@@ -158,8 +160,8 @@ func (e *Engine) topicMetrics() []observe.Metric {
 		{Name: "diffusion_topics_subscriptions", Type: service.Gauge, Help: "Subscriptions of all sessions to topics.", Read: observe.One(func() float64 { return float64(e.tree.Subscriptions()) })},
 		{Name: "advect_updates_published", Type: service.Counter, Help: "Changes of the values of topics.", Read: observe.One(func() float64 { return float64(e.tree.Updates()) })},
 		{Name: "advect_updates_queued", Type: service.Counter, Labels: []string{"form"}, Help: "Updates queued for sessions, as values or as deltas; each subscriber counts.",
-			Read: labelledBy("form", []string{"value", "delta"}, func(i int) *tally.Counter { return [...]*tally.Counter{&s.values, &s.deltas}[i] })},
-		{Name: "advect_updates_conflated", Type: service.Counter, Help: "Updates for sessions that were merged into newer ones.", Read: observe.One(count(&s.conflated))},
+			Read: labelledBy("form", []string{"value", "delta"}, func(i int) tally.Member { return s.traffic.Member([...]int{countValues, countDeltas}[i]) })},
+		{Name: "advect_updates_conflated", Type: service.Counter, Help: "Updates for sessions that were merged into newer ones.", Read: observe.One(count(s.traffic.Member(countConflated)))},
 		{Name: "advect_back_pressure_unsubscriptions", Type: service.Counter, Help: "Subscriptions that back pressure ended.", Read: observe.One(count(&s.pressed))},
 	}
 }

@@ -18,11 +18,8 @@ import (
 // stats count what the engine does, for its metrics. Whoever counts takes no lock
 // and allocates nothing, and sessions do not wait for each other.
 type stats struct {
-	received, receivedBytes tally.Counter // messages of clients
-	sent, sentBytes         tally.Counter // messages to clients
-	values, deltas          tally.Counter // updates queued, by form
-	conflated               tally.Counter
-	pressed                 tally.Counter // subscriptions ended by back pressure
+	traffic tally.Group
+	pressed tally.Counter // subscriptions ended by back pressure
 
 	sessions   [3][2]atomic.Int64 // that there are, by transport and whether disconnected
 	opened     [3]atomic.Int64    // by transport
@@ -35,6 +32,17 @@ type stats struct {
 	requests map[int32]*served // by service; does not change
 	unknown  served            // of services that the server does not have
 }
+
+// The counters of stats.traffic.
+const (
+	countReceived      = iota // messages of clients
+	countReceivedBytes        // of them
+	countSent                 // messages to clients
+	countSentBytes            // of them
+	countValues               // updates queued as values
+	countDeltas               // updates queued as deltas
+	countConflated            // updates merged into newer ones
+)
 
 // served counts the requests to a service, by outcome.
 type served [3]tally.Counter
@@ -115,15 +123,18 @@ func (s *stats) take(by int64, messages []*outbox.Message, c outbox.Counts) {
 		for _, m := range messages {
 			size += m.Len()
 		}
-		s.sent.Add(by, int64(len(messages)))
-		s.sentBytes.Add(by, int64(size))
+		s.traffic.Add(by, countSent, int64(len(messages)))
+		s.traffic.Add(by, countSentBytes, int64(size))
 	}
-	if c == (outbox.Counts{}) {
-		return
+	if c.Values > 0 {
+		s.traffic.Add(by, countValues, int64(c.Values))
 	}
-	s.values.Add(by, int64(c.Values))
-	s.deltas.Add(by, int64(c.Deltas))
-	s.conflated.Add(by, int64(c.Conflated))
+	if c.Deltas > 0 {
+		s.traffic.Add(by, countDeltas, int64(c.Deltas))
+	}
+	if c.Conflated > 0 {
+		s.traffic.Add(by, countConflated, int64(c.Conflated))
+	}
 }
 
 // counted makes the session count as connected, or not, with its transport. mu is

@@ -460,29 +460,40 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 		dst = append(dst, q.taken(m))
 		size += m.Len()
 	}
-	for lane := range q.lanes {
-		for lane.len() > 0 && size < maxBytes {
-			e := lane.pop()
-			if e.skips() {
-				continue
-			}
-			q.count(&e, -1)
-			if e.kind == kindEnd && q.rare != nil && q.rare.ending != nil {
-				q.ended(e.stream.Source.Path())
-			}
-			q.sent.push(e.message)
-			q.sentBytes += e.message.Len()
-			dst = append(dst, q.taken(e.message))
-			q.next++
-			size += e.message.Len()
+	if q.rare == nil {
+		dst, _ = q.takeFrom(&q.normal, dst, maxBytes-size)
+	} else {
+		room := maxBytes - size
+		for lane := range q.lanes {
+			dst, room = q.takeFrom(lane, dst, room)
 		}
-		lane.shrink()
-	}
-	if q.rare != nil && q.rare.conflating && q.half() {
-		q.rare.conflating = false
+		if q.rare.conflating && q.half() {
+			q.rare.conflating = false
+		}
 	}
 	q.trim()
 	return dst
+}
+
+// takeFrom does as Take with a lane, and returns what is left of room, in bytes.
+func (q *Queue) takeFrom(lane *ring[entry], dst []*Message, room int) ([]*Message, int) {
+	for lane.len() > 0 && room > 0 {
+		e := lane.pop()
+		if e.skips() {
+			continue
+		}
+		q.count(&e, -1)
+		if e.kind == kindEnd && q.rare != nil && q.rare.ending != nil {
+			q.ended(e.stream.Source.Path())
+		}
+		q.sent.push(e.message)
+		q.sentBytes += e.message.Len()
+		dst = append(dst, q.taken(e.message))
+		q.next++
+		room -= e.message.Len()
+	}
+	lane.shrink()
+	return dst, room
 }
 
 // taken notes the number of the probe. next is the index of m.

@@ -28,3 +28,23 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestGroup(t *testing.T) {
+	var g Group
+	var all sync.WaitGroup
+	for by := range int64(20) {
+		all.Go(func() {
+			for range 1000 {
+				for counter := range 8 {
+					g.Add(by, counter, int64(counter))
+				}
+			}
+		})
+	}
+	all.Wait()
+	for counter := range 8 {
+		if got := g.Member(counter).Load(); got != int64(20*1000*counter) {
+			t.Errorf("counter %d has %d, want %d", counter, got, 20*1000*counter)
+		}
+	}
+}
