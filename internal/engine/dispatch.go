@@ -134,8 +134,9 @@ func (id *identity) may(p security.PathPermission, n *tree.Topic) bool {
 
 // serves returns the handler of a service.
 func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(*Session, Req) (Res, error)) handler {
+	room := roomFor[Req]()
 	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
-		req, err := accept(s, svc, &n, body)
+		req, err := accept(s, svc, &n, room, body)
 		if err != nil {
 			return nil, err
 		}
@@ -154,8 +155,9 @@ func serves[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 // The answer is queued like any other, so that it survives a reconnection. A
 // client that has lost messages no longer waits for it, and it is not sent.
 func defers[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(s *Session, req Req, answer func(Res)) error) handler {
+	room := roomFor[Req]()
 	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
-		req, err := accept(s, svc, &n, body)
+		req, err := accept(s, svc, &n, room, body)
 		if err != nil {
 			return nil, err
 		}
@@ -168,13 +170,24 @@ func defers[Req, Res any](svc *service.Service[Req, Res], n needs[Req], fn func(
 	}
 }
 
+// roomFor returns where the requests of a service are decoded: elsewhere each would
+// be allocated, because who looks at it is known only when it comes.
+func roomFor[Req any]() *sync.Pool {
+	return &sync.Pool{New: func() any { return new(service.Decoding[Req]) }}
+}
+
 // accept decodes a request and checks what it needs.
-func accept[Req, Res any](s *Session, svc *service.Service[Req, Res], n *needs[Req], body []byte) (Req, error) {
-	req, err := svc.ReadRequest(body)
-	if err != nil {
-		return req, wire.Errorf(wire.CodeInvalidData, "%v", err)
+func accept[Req, Res any](s *Session, svc *service.Service[Req, Res], n *needs[Req], room *sync.Pool, body []byte) (req Req, err error) {
+	d := room.Get().(*service.Decoding[Req])
+	if err = svc.Decode(d, body); err != nil {
+		err = wire.Errorf(wire.CodeInvalidData, "%v", err)
+	} else {
+		err = n.check(s, &d.Request)
 	}
-	return req, n.check(s, &req)
+	req = d.Request
+	*d = service.Decoding[Req]{}
+	room.Put(d)
+	return req, err
 }
 
 // response returns the message of a response. How long it gets is known only when
@@ -184,7 +197,7 @@ func response[Req, Res any](svc *service.Service[Req, Res], conversation int64, 
 	scratch := responses.Get().(*[]byte)
 	defer responses.Put(scratch)
 	*scratch = svc.AppendResponse((*scratch)[:0], conversation, res)
-	return outbox.NewMessage(len(*scratch), func(b []byte) []byte { return append(b, *scratch...) })
+	return outbox.CopyMessage(*scratch)
 }
 
 // failure returns the message of an error.

@@ -39,8 +39,9 @@ func filterSendPath(r *service.FilterMessage) string   { return messagePath(r.Pa
 // session, and whose answers are copied from it octet for octet. It does as defers
 // otherwise.
 func forwards[Req any](svc *service.Service[Req, service.Payload], n needs[Req], fn func(s *Session, req Req, answer func(reply)) error) handler {
+	room := roomFor[Req]()
 	return func(s *Session, conversation int64, body []byte) (*outbox.Message, error) {
-		req, err := accept(s, svc, &n, body)
+		req, err := accept(s, svc, &n, room, body)
 		if err != nil {
 			return nil, err
 		}

@@ -46,6 +46,25 @@ func MakeMessage(size int, build func(b []byte) []byte) Message {
 	return Message{frame: b[maxHeader-head:], head: uint8(head)}
 }
 
+// small is a message with its frame, of which many are responses with nothing in them.
+type small struct {
+	Message
+	bytes [smallFrame]byte
+}
+
+const smallFrame = 16 // so that the two take as much memory as they would apart
+
+// CopyMessage returns the message that has the bytes of b.
+func CopyMessage(b []byte) *Message {
+	if len(b) > smallFrame-2 {
+		return NewMessage(len(b), func(dst []byte) []byte { return append(dst, b...) })
+	}
+	var m small
+	m.bytes[0], m.bytes[1] = binaryFinal, byte(len(b))
+	m.Message = Message{frame: append(m.bytes[:2], b...), head: 2}
+	return &m.Message
+}
+
 // Frame returns the message as one WebSocket frame, to be written, not changed.
 func (m *Message) Frame() []byte { return m.frame }
 

@@ -25,3 +25,14 @@ func TestFrame(t *testing.T) {
 		}
 	}
 }
+
+func TestCopyMessage(t *testing.T) {
+	for n := range 300 {
+		b := bytes.Repeat([]byte{7}, n)
+		want := NewMessage(n, func(dst []byte) []byte { return append(dst, b...) })
+		m := CopyMessage(b)
+		if clear(b); !bytes.Equal(m.Frame(), want.Frame()) || !bytes.Equal(m.Bytes(), want.Bytes()) || m.Len() != want.Len() {
+			t.Fatalf("%d bytes: %x, want %x", n, m.Frame(), want.Frame())
+		}
+	}
+}

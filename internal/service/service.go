@@ -54,6 +54,19 @@ func (s *Service[Req, Res]) ReadRequest(body []byte) (req Req, err error) {
 	return req, s.wrap("request", r.Err())
 }
 
+// A Decoding is room for a request, to be used for one after another.
+type Decoding[Req any] struct {
+	Request Req
+	reader  wire.Reader
+}
+
+// Decode does as ReadRequest, in room that is zero.
+func (s *Service[Req, Res]) Decode(d *Decoding[Req], body []byte) error {
+	d.reader.Reset(body)
+	s.readReq(&d.reader, &d.Request)
+	return s.wrap("request", d.reader.Err())
+}
+
 // ReadResponse decodes the body of a response, as ReadRequest does.
 func (s *Service[Req, Res]) ReadResponse(body []byte) (res Res, err error) {
 	r := wire.NewReader(body)

@@ -21,6 +21,9 @@ type Reader struct {
 // NewReader returns a Reader over b. What it returns may alias b.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
+// Reset makes r read b from its start.
+func (r *Reader) Reset(b []byte) { *r = Reader{b: b} }
+
 // Err returns the first decoding error, which matches [ErrMalformed].
 func (r *Reader) Err() error { return r.err }
 
