@@ -67,11 +67,16 @@ func credentials(c wire.Credentials) security.Credentials {
 func (s *Session) decide(ctx context.Context, principal string, c wire.Credentials, proposed map[string]string) security.Decision {
 	e := s.engine
 	defaults := e.cfg.Policies.Policy().DefaultRoles(principal)
-	properties := s.allProperties()
-	properties[rolesProperty] = rolesText(defaults)
-	// What an answer does not mention is unchanged, but for the time of expiry:
-	// that ends with this authentication.
-	delete(properties, expiryProperty)
+	var told map[string]string // what an answer does not mention remains as it was when it was told
+	properties := func() map[string]string {
+		if told == nil {
+			told = s.allProperties()
+			told[rolesProperty] = rolesText(defaults)
+			// But for the time of expiry: that ends with this authentication.
+			delete(told, expiryProperty)
+		}
+		return told
+	}
 	d, err := e.chain.Authenticate(ctx, security.Request{
 		Principal:    principal,
 		Credentials:  credentials(c),
@@ -107,6 +112,9 @@ type clientAuthenticator struct {
 
 // Authenticate implements [security.Authenticator].
 func (a *clientAuthenticator) Authenticate(ctx context.Context, r security.Request) (security.Decision, error) {
+	if !a.engine.authenticators.has(a.name) {
+		return security.Decision{Outcome: security.Abstain}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, authenticatorTimeout)
 	defer cancel()
 	var refused error
@@ -140,9 +148,9 @@ func (d *delegate) authenticate(ctx context.Context, r security.Request) (servic
 		PrincipalRequest: service.PrincipalRequest{
 			Principal: r.Principal, Credentials: wire.Credentials{Kind: wire.CredentialsKind(r.Credentials.Kind), Data: r.Credentials.Data},
 		},
-		Session: r.Session, Proposed: r.Proposed, Handler: d.conversation,
+		Session: r.Session(), Proposed: r.Proposed, Handler: d.conversation,
 	}
-	size := 64 + len(r.Principal) + len(r.Credentials.Data) + propertiesSize(r.Session) + propertiesSize(r.Proposed)
+	size := 64 + len(r.Principal) + len(r.Credentials.Data) + propertiesSize(m.Session) + propertiesSize(r.Proposed)
 	refusal := d.session.ask(size, func(b []byte, conversation int64) []byte {
 		return service.Authenticator.AppendRequest(b, conversation, m)
 	}, func(r reply) {
@@ -174,7 +182,7 @@ func decision(r security.Request, a service.Authentication) security.Decision {
 	d.Roles = r.DefaultRoles
 	d.Properties = make(map[string]string)
 	if len(a.Properties) > 0 { // the client leaves out what it was given and does not change
-		for key, value := range r.Session {
+		for key, value := range r.Session() {
 			if !strings.HasPrefix(key, "$") {
 				d.Properties[key] = value
 			}

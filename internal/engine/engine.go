@@ -166,8 +166,8 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 			e.release(peer.Addr)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.HandshakeTimeout)
-	defer cancel()
+	patience := newPatience(ctx, e.cfg.HandshakeTimeout)
+	defer patience.end()
 	s = &Session{
 		engine:        e,
 		id:            wire.SessionID{Server: e.run, Value: e.nextID.Add(1)},
@@ -186,7 +186,7 @@ func (e *Engine) admit(ctx context.Context, q wire.ConnectRequest, peer Peer, co
 	}
 	s.client = tree.MakeClient(s)
 	s.route.Store(e.routes.of(&peer))
-	if err := s.authenticate(ctx, q); err != nil {
+	if err := s.authenticate(patience, q); err != nil {
 		return res, nil, err
 	}
 	if err := e.add(s); err != nil {

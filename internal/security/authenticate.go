@@ -73,11 +73,14 @@ func (s *Store) authenticate(ctx context.Context, principal string, password []b
 // with $, are not a client's to propose; the connection layer handles the
 // exceptions.
 func (s *Store) TrustedProperties(proposed map[string]string) map[string]string {
-	accepted := make(map[string]string)
+	var accepted map[string]string
 	trusted := s.state.Load().trusted
 	for i := range trusted {
 		t := &trusted[i]
 		if value, ok := proposed[t.key]; ok && !strings.HasPrefix(t.key, "$") && t.accepts(value) {
+			if accepted == nil {
+				accepted = make(map[string]string)
+			}
 			accepted[t.key] = value
 		}
 	}

@@ -30,9 +30,10 @@ type Request struct {
 	Credentials Credentials
 	// Proposed holds the user properties that the client would like to have.
 	Proposed map[string]string
-	// Session holds the fixed properties of the session and, if it exists
-	// already, its user properties.
-	Session map[string]string
+	// Session returns the fixed properties of the session and, if it exists
+	// already, its user properties, which are gathered when it is first called. It is
+	// set in requests of the engine, and may be called by one authenticator at a time.
+	Session func() map[string]string
 	// DefaultRoles are those of the security store for such a session:
 	// [Policy.DefaultRoles]. An authenticator that assigns roles adds them.
 	DefaultRoles []string

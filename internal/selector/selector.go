@@ -191,6 +191,15 @@ func (s *Selector) Match(path string) bool {
 	return false
 }
 
+// One returns the path of the only topic that s can select, if it is plain that
+// there is but one.
+func (s *Selector) One() (path string, ok bool) {
+	if len(s.members) != 1 || !s.members[0].literal || s.members[0].qualifier != match {
+		return "", false
+	}
+	return s.members[0].prefix, true
+}
+
 // MatchesNothing reports whether it is plain that s selects no topic: it is
 // the empty set, or names only paths that no topic can have, such as >a//.
 func (s *Selector) MatchesNothing() bool {

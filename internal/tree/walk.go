@@ -13,6 +13,12 @@ import (
 // Branches in which the selector can match nothing are passed over. No lock is
 // held while matching or while visit runs.
 func (t *Tree) Walk(sel *selector.Selector, visit func(*Topic) bool) {
+	if path, one := sel.One(); one {
+		if n := t.Get(path); n != nil {
+			visit(n)
+		}
+		return
+	}
 	t.scan(sel, within(sel), func(n *Topic) (pass string, more bool) { return "", visit(n) })
 }
 

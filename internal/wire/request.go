@@ -49,9 +49,11 @@ func (e *Rejection) Error() string {
 // in the headers. In both, text is percent-encoded and "+" is a plus; only the
 // password and the token of a header are raw, and neither alphabet has a "%".
 type Parameters struct {
-	query  map[string]string
+	query  []parameter // few; of two with a name the later counts
 	header textproto.MIMEHeader
 }
+
+type parameter struct{ name, value string }
 
 // NewParameters parses the raw query; a part that does not decode counts as absent.
 func NewParameters(rawQuery string, header map[string][]string) Parameters {
@@ -60,9 +62,9 @@ func NewParameters(rawQuery string, header map[string][]string) Parameters {
 		key, value, _ := strings.Cut(part, "=")
 		if value, err := url.PathUnescape(value); err == nil && key != "" {
 			if p.query == nil {
-				p.query = make(map[string]string, 8)
+				p.query = make([]parameter, 0, 8)
 			}
-			p.query[key] = value
+			p.query = append(p.query, parameter{key, value})
 		}
 	}
 	return p
@@ -70,8 +72,13 @@ func NewParameters(rawQuery string, header map[string][]string) Parameters {
 
 // Get returns a parameter and whether it is there.
 func (p Parameters) Get(name string) (string, bool) {
-	if v, ok := p.query[name]; ok {
-		return v, true
+	for i := len(p.query) - 1; i >= 0; i-- {
+		if p.query[i].name == name {
+			return p.query[i].value, true
+		}
+	}
+	if len(p.header) == 0 {
+		return "", false
 	}
 	values := p.header[textproto.CanonicalMIMEHeaderKey(name)]
 	if len(values) == 0 {
@@ -138,11 +145,59 @@ func ParseConnectRequest(p Parameters) (ConnectRequest, error) {
 		q.Credentials = c
 	}
 	if s, ok := p.Get("sp"); ok && s != "" {
+		if q.Properties, ok = plainObject(s); ok {
+			return q, nil
+		}
 		if err := json.Unmarshal([]byte(s), &q.Properties); err != nil {
 			return q, &Rejection{ConnectionProtocol, "parameter sp is not a JSON object of strings"}
 		}
 	}
 	return q, nil
+}
+
+// plainObject reads a JSON object of strings that is written as clients write it:
+// without white space, and with nothing in the strings that needs to be escaped.
+func plainObject(s string) (m map[string]string, ok bool) {
+	rest, ok := strings.CutPrefix(s, "{")
+	if rest == "}" {
+		return map[string]string{}, ok
+	}
+	for ok {
+		var key, value string
+		if key, rest, ok = plainString(rest); !ok {
+			break
+		}
+		if rest, ok = strings.CutPrefix(rest, ":"); !ok {
+			break
+		}
+		if value, rest, ok = plainString(rest); !ok {
+			break
+		}
+		if m == nil {
+			m = make(map[string]string)
+		}
+		m[key] = value
+		if rest == "}" {
+			return m, true
+		}
+		rest, ok = strings.CutPrefix(rest, ",")
+	}
+	return nil, false
+}
+
+func plainString(s string) (text, rest string, ok bool) {
+	if s, ok = strings.CutPrefix(s, `"`); !ok {
+		return "", "", false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"':
+			return s[:i], s[i+1:], true
+		case c == '\\', c < ' ', c > '~':
+			return "", "", false
+		}
+	}
+	return "", "", false
 }
 
 // parameters yields the parameters in the order of the official client.
