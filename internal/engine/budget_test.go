@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"runtime"
 	"testing"
+	"unsafe"
 
 	"advect.dev/internal/outbox"
 	"advect.dev/internal/service"
 	"advect.dev/internal/topic"
+	"advect.dev/internal/tree"
 )
 
 // raceEnabled says that the race detector is on: then sync.Pool drops items at
@@ -82,5 +85,80 @@ func TestBudgetOfASubscription(t *testing.T) {
 	// The subscription; the message that ends it, its frame and its content.
 	if allocs > 4*topics+100 {
 		t.Errorf("%v allocations for %d subscriptions and their ends, want 4 each", allocs, topics)
+	}
+}
+
+// TestBudgetOfASession bounds what a session takes that is subscribed to one topic:
+// when it has just come, and when it has been idle for a ping period.
+func TestBudgetOfASession(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory")
+	}
+	e := newEngine(t, nil)
+	fresh, idle := crowd(t, e, 20_000)
+	if fresh > 1300 || idle > 1100 {
+		t.Errorf("a session takes %.0f bytes when it has come and %.0f when it is idle, want at most 1300 and 1100", fresh, idle)
+	}
+	runtime.KeepAlive(e)
+}
+
+// TestBudgetOfCacheLines checks that what a delivery touches of a session is in
+// three cache lines: with many sessions each of them is a miss.
+func TestBudgetOfCacheLines(t *testing.T) {
+	const line = 64
+	if size := unsafe.Sizeof(Session{}); size > 640 {
+		t.Errorf("a session takes %d bytes, want at most 640, the size of the allocator", size)
+	}
+	var s Session
+	const ofQueue = 104 // package outbox has a test of that
+	first, last := unsafe.Offsetof(s.mu)-unsafe.Sizeof(tree.Sink(nil)), unsafe.Offsetof(s.queue)+ofQueue
+	if lines := (last-1)/line - first/line + 1; lines > 3 {
+		t.Errorf("bytes %d to %d of a session are %d cache lines, want 3", first, last, lines)
+	}
+	if unsafe.Sizeof(tree.Client{}) != unsafe.Offsetof(s.mu) {
+		t.Error("the lock does not follow the sink of the client")
+	}
+}
+
+// TestBudgetOfASet bounds what a set through an update stream allocates.
+func TestBudgetOfASet(t *testing.T) {
+	e := newEngine(t, nil)
+	s, conn := connect(t, e, "admin")
+	values := [2][]byte{make([]byte, 128), make([]byte, 128)}
+	values[1][64] = 1
+	opened := call(t, s, conn, service.StreamAddAndSet.AppendRequest(nil, 1, service.AddAndSetRequest{
+		Path: "a", Specification: topic.Specification{Type: topic.Binary}, Value: values[1]}))
+	added, err := service.StreamAddAndSet.ReadResponse(opened.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames [2][]byte
+	for i := range frames {
+		frames[i] = service.StreamSet.AppendRequest(nil, 2, service.StreamRequest{ID: added.ID, Bytes: values[i]})
+	}
+	var taken []*outbox.Message
+	allocs := allocations(t, func(i int) {
+		if err := s.Receive(conn, frames[i&1]); err != nil {
+			t.Fatal(err)
+		}
+		if taken, _ = s.Take(conn, taken[:0], 1<<16); len(taken) != 1 {
+			t.Fatalf("%d messages for a set", len(taken))
+		}
+	})
+	if allocs > 3 { // the update and its frame, the response
+		t.Errorf("a set through an update stream allocates %v times, want 3", allocs)
+	}
+}
+
+// TestBudgetOfAdmission bounds what an anonymous session allocates that connects and
+// subscribes to a topic.
+func TestBudgetOfAdmission(t *testing.T) {
+	e := newEngine(t, nil)
+	populate(t, e, 10)
+	var conn sink
+	subscribe := service.Subscribe.AppendRequest(nil, 1, service.Selection{Selector: ">markets/000000/5"})
+	taken := make([]*outbox.Message, 0, 16)
+	if n := allocations(t, func(int) { arrive(t, e, &conn, subscribe, taken) }); n > 26 {
+		t.Errorf("a session that connects and subscribes allocates %v times, want at most 26", n)
 	}
 }

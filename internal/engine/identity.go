@@ -45,7 +45,7 @@ func (l *likes) share(id *identity) *identity {
 	key := like{id.principal, strings.Join(id.roles, "\x00")}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.policy != id.policy || len(l.identity) >= maxLikes {
+	if l.identity == nil || l.policy != id.policy || len(l.identity) >= maxLikes {
 		l.policy, l.identity = id.policy, make(map[like]*identity)
 	}
 	if shared := l.identity[key]; shared != nil {

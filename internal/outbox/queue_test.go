@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // source is a topic of the model: its newest version is its value.
@@ -372,6 +373,14 @@ func TestIdleQueueIsSmall(t *testing.T) {
 	q.ProbeAnswered()
 	if n := len(q.sent.slots) + len(q.normal.slots); n > 0 {
 		t.Errorf("an idle queue holds rings of %d entries", n)
+	}
+}
+
+// What is touched when something is pushed onto an empty queue is to be in three
+// cache lines with what the session has before it. Package engine has a test of those.
+func TestPushTouchesLittle(t *testing.T) {
+	if n := unsafe.Offsetof(Queue{}.sent); n > 104 {
+		t.Errorf("a push touches %d bytes of a queue, want at most 104", n)
 	}
 }
 
