@@ -45,11 +45,14 @@ func (l *likes) share(id *identity) *identity {
 	key := like{id.principal, strings.Join(id.roles, "\x00")}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.identity == nil || l.policy != id.policy || len(l.identity) >= maxLikes {
-		l.policy, l.identity = id.policy, make(map[like]*identity)
+	if l.policy != id.policy {
+		l.policy, l.identity = id.policy, nil
 	}
 	if shared := l.identity[key]; shared != nil {
 		return shared
+	}
+	if l.identity == nil || len(l.identity) >= maxLikes {
+		l.identity = make(map[like]*identity)
 	}
 	l.identity[key] = id
 	return id
