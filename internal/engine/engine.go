@@ -27,21 +27,21 @@ import (
 // An Engine keeps the sessions of one server. Its methods may be called
 // concurrently.
 type Engine struct {
-	cfg       Config
-	tree      *tree.Tree
-	locks     *lock.Table
-	handlers  map[int32]handler
-	run       int64 // server half of the session ids
-	nextID    atomic.Int64
-	clock     *clock
-	removals  *removals
-	missing   missingHandlers
-	index     *sessionIndex
-	routes    routes
-	likes     likes
-	observers *observers
-	finished  sync.WaitGroup // sessions being taken apart
-	watching  sync.WaitGroup // the goroutine that watches the policy
+	cfg        Config
+	tree       *tree.Tree
+	locks      *lock.Table
+	handlers   map[int32]handler
+	run        int64 // server half of the session ids
+	nextID     atomic.Int64
+	clock      *clock
+	removals   *removals
+	missing    missingHandlers
+	index      *sessionIndex
+	routes     routes
+	identities identities
+	observers  *observers
+	finished   sync.WaitGroup // sessions being taken apart
+	watching   sync.WaitGroup // the goroutine that watches the policy
 
 	applying sync.Mutex
 	applied  *security.Policy // that all sessions go by; guarded by applying

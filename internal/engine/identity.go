@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,38 +24,41 @@ type identity struct {
 	grant      *security.Grant // by policy
 }
 
-// likes are identities that many sessions may share, as anonymous ones do: with
+// identities are those that many sessions may share, as anonymous ones do: with
 // nothing but a principal and roles, under the latest policy.
-type likes struct {
-	mu       sync.Mutex
-	policy   *security.Policy
-	identity map[like]*identity
+type identities struct {
+	mu     sync.Mutex
+	policy *security.Policy
+	byKey  map[identityKey]*identity
 }
 
-type like struct{ principal, roles string }
+type identityKey struct{ principal, roles string }
 
-// maxLikes bounds the identities that are kept to be shared. When there are more,
+// maxShared bounds the identities that are kept to be shared. When there are more,
 // others begin.
-const maxLikes = 1024
+const maxShared = 1024
 
 // share returns an identity that is like one, which is kept if there is none.
-func (l *likes) share(id *identity) *identity {
+func (l *identities) share(id *identity) *identity {
 	if len(id.properties) > 0 || len(id.location) > 0 || !id.expires.IsZero() {
 		return id
 	}
-	key := like{id.principal, strings.Join(id.roles, "\x00")}
+	key := identityKey{id.principal, strings.Join(id.roles, "\x00")}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.policy != id.policy {
-		l.policy, l.identity = id.policy, nil
+		l.policy, l.byKey = id.policy, nil
 	}
-	if shared := l.identity[key]; shared != nil {
+	if shared := l.byKey[key]; shared != nil {
+		if !slices.Equal(shared.roles, id.roles) { // the names of roles may have anything in them
+			return id
+		}
 		return shared
 	}
-	if l.identity == nil || len(l.identity) >= maxLikes {
-		l.identity = make(map[like]*identity)
+	if l.byKey == nil || len(l.byKey) >= maxShared {
+		l.byKey = make(map[identityKey]*identity)
 	}
-	l.identity[key] = id
+	l.byKey[key] = id
 	return id
 }
 
@@ -113,7 +117,7 @@ func (e *Engine) newIdentity(principal string, d security.Decision, before *iden
 			id.properties[key] = value
 		}
 	}
-	return e.likes.share(id)
+	return e.identities.share(id)
 }
 
 // locationValue returns the value of a property that says where a client is in
@@ -178,7 +182,7 @@ func (s *Session) applyPolicy(policy *security.Policy) (before, after *security.
 		}
 		next := *id
 		next.policy, next.grant = policy, policy.Resolve(id.roles)
-		return s.engine.likes.share(&next)
+		return s.engine.identities.share(&next)
 	})
 	return from.grant, to.grant
 }

@@ -44,17 +44,21 @@ func TestSharedIdentities(t *testing.T) {
 	}
 }
 
-// TestLikesAreBounded checks that the identities of many principals are forgotten.
-func TestLikesAreBounded(t *testing.T) {
-	var l likes
-	for i := range 10 * maxLikes {
+// TestSharedIdentitiesAreBounded checks that the identities of many principals are forgotten.
+func TestSharedIdentitiesAreBounded(t *testing.T) {
+	var l identities
+	for i := range 10 * maxShared {
 		id := &identity{principal: fmt.Sprint(i)}
 		if l.share(id) != id || l.share(&identity{principal: id.principal}) != id {
 			t.Fatal("not shared")
 		}
-		if len(l.identity) > maxLikes {
-			t.Fatalf("%d are kept", len(l.identity))
+		if len(l.byKey) > maxShared {
+			t.Fatalf("%d are kept", len(l.byKey))
 		}
+	}
+	one, two := &identity{principal: "p", roles: []string{"A\x00B"}}, &identity{principal: "p", roles: []string{"A", "B"}}
+	if l.share(one) != one || l.share(two) != two {
+		t.Error("sessions with other roles share an identity")
 	}
 	for _, id := range []*identity{
 		{properties: map[string]string{"a": "b"}}, {location: map[string]string{"$Country": "DE"}}, {expires: time.Unix(1, 0)},
