@@ -31,6 +31,7 @@ type Config struct {
 	Queue            outbox.Limits
 	MaxMessageSize   int           // bytes, inbound
 	MaxResultSize    int           // bytes of one fetch response
+	MaxMemory        int           // bytes of the process from which on sessions have to do with less; 0: no limit
 	MaxSessions      int           // 0: no limit
 	MaxPerAddress    int           // sessions from one address; 0: no limit
 	MessageRate      int           // messages a second from one session; 0: no limit

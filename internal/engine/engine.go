@@ -40,6 +40,7 @@ type Engine struct {
 	routes     routes
 	identities identities
 	observers  *observers
+	governor   *governor
 	finished   sync.WaitGroup // sessions being taken apart
 	watching   sync.WaitGroup // the goroutine that watches the policy
 
@@ -89,11 +90,13 @@ func New(cfg Config) *Engine {
 	e.clock = startClock(cfg.PingPeriod)
 	e.removals = startRemovals(e)
 	e.observers = newObservers(e)
+	e.governor = newGovernor(e, int64(cfg.MaxMemory))
 	e.tree = tree.New(tree.Config{MaxValue: cfg.MaxMessageSize, Removals: e.removals.scheduler, Locked: e.locks.Held})
 	e.stats.prepare(e.handlers)
 	e.collectors = observe.NewCollectors(population{e})
 	e.alerts = newAlerts(e)
 	e.registry = observe.NewRegistry(e.metrics())
+	e.governor.start()
 	e.watching.Add(1)
 	go e.watchPolicy()
 	return e
@@ -105,6 +108,7 @@ func (e *Engine) Close() {
 	e.alerts.Close()
 	e.removals.stop() // or it would take sessions that the server closes for gone
 	e.observers.stop()
+	e.governor.stop()
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
@@ -205,6 +209,8 @@ func (e *Engine) reserve(addr netip.Addr) error {
 	switch {
 	case e.closed:
 		return &wire.Rejection{Code: wire.ServerInitialising, Reason: "the server is closing"}
+	case e.governor.refuses():
+		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "no memory for another session (max-memory)"}
 	case e.cfg.MaxSessions > 0 && len(e.byID) >= e.cfg.MaxSessions:
 		return &wire.Rejection{Code: wire.LicenceExceeded, Reason: "max-sessions reached"}
 	case e.cfg.MaxPerAddress > 0 && e.byAddress[addr] >= e.cfg.MaxPerAddress:

@@ -27,7 +27,7 @@ func (e *Engine) Metrics() *observe.Registry { return e.registry }
 
 // metrics declares what docs/metrics.md lists.
 func (e *Engine) metrics() []observe.Metric {
-	return slices.Concat(e.serverMetrics(), e.sessionMetrics(), e.trafficMetrics(), e.topicMetrics(), e.collectors.Metrics())
+	return slices.Concat(e.serverMetrics(), e.sessionMetrics(), e.trafficMetrics(), e.topicMetrics(), e.governor.metrics(), e.collectors.Metrics())
 }
 
 func count(c interface{ Load() int64 }) func() float64 {

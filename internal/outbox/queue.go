@@ -3,8 +3,10 @@ package outbox
 // Limits bound a queue. Zero means no limit.
 //
 // The messages that start and end streams do not count in Messages: a client may
-// select a whole tree at once, and a whole branch may be removed. They count in
-// Bytes.
+// select a whole tree at once, and a whole branch may be removed. Nor does an update
+// that the next one of its stream will replace: there is at most one for each
+// subscription, so that back pressure alone never ends a session whose topics
+// conflate, however many it has. They count in Bytes.
 type Limits struct {
 	Messages, Bytes                 int // pending, and never sent before
 	RecoveryMessages, RecoveryBytes int // sent and kept
@@ -22,7 +24,7 @@ type Queue struct {
 	limits       *Limits
 	rare         *rare
 	pendingBytes int    // of what is in the lanes and not dropped
-	counted      int32  // of it, messages that do not start or end a stream
+	counted      int32  // of it, messages that count in Limits.Messages
 	counts       Counts // since they were last asked for
 
 	normal ring[entry] // pending, of default priority
@@ -41,6 +43,9 @@ type Queue struct {
 type rare struct {
 	conflating bool // under back pressure
 	plain      bool // no update is left out, and none ends its stream
+	gone       bool // by Drop
+
+	sweep *sweep // conflation under way
 
 	high, low ring[entry]    // pending, of these priorities
 	pressed   []*Stream      // ended by back pressure, not yet told to anyone
@@ -60,7 +65,7 @@ type kind uint8
 const (
 	kindOther  kind = iota // of no stream
 	kindStart              // announces a stream, or something else
-	kindValue              // a value with which a stream starts
+	kindValue              // a value with which a stream starts, or that a newer one will replace
 	kindUpdate             // any later one
 	kindEnd                // ends a stream
 )
@@ -74,6 +79,7 @@ func (q *Queue) SetConflation(on bool) {
 	if on && q.rare == nil {
 		return
 	}
+	q.finishSweep()
 	r := q.rarely()
 	r.plain = !on
 	if r.plain {
@@ -179,14 +185,15 @@ func (q *Queue) End(s *Stream, m *Message) bool {
 	if s.Tidy {
 		q.drop(s)
 	}
-	return q.pushEnd(s, m)
+	return q.push(s.Priority, q.end(s, m))
 }
 
-func (q *Queue) pushEnd(s *Stream, m *Message) bool {
+// end returns the entry that ends a stream, which is going to be pending.
+func (q *Queue) end(s *Stream, m *Message) entry {
 	if q.rare != nil && q.rare.ending != nil {
 		q.rare.ending[s.Source.Path()]++
 	}
-	return q.push(s.Priority, entry{message: m, stream: s, kind: kindEnd})
+	return entry{message: m, stream: s, kind: kindEnd}
 }
 
 // droppable reports whether drop may be called for the stream.
@@ -204,6 +211,10 @@ func (q *Queue) drop(s *Stream) {
 // before, else the value. An update that a conflated value already covers is
 // left out.
 func (q *Queue) PushUpdate(s *Stream, u Update) bool {
+	r := q.rare
+	if r != nil && r.sweep != nil {
+		q.goOn(sweepStep)
+	}
 	version := u.Version()
 	if s.phase != open {
 		return true
@@ -212,15 +223,16 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 		q.counts.Conflated++
 		return true
 	}
-	r := q.rare
 	conflating := r != nil && r.conflating
 	if conflating && s.Conflation == Unsubscribe {
-		return q.press(s)
+		q.press(s)
+		return q.within()
 	}
 	follows := s.Held == version-1
 	s.Held = version
-	lane := q.lane(s.Priority)
+	lane, kind := q.lane(s.Priority), kindUpdate
 	if conflating && s.Conflation == Conflate || s.Conflation == Always && !(r != nil && r.plain) {
+		kind = kindValue
 		if s.slot > lane.first && s.slot <= lane.end && lane.at(s.slot-1).stream == s {
 			q.counts.Conflated++
 			q.replace(lane.at(s.slot-1), u.Value())
@@ -238,7 +250,7 @@ func (q *Queue) PushUpdate(s *Stream, u Update) bool {
 		q.counts.Deltas++
 	}
 	s.slot = lane.end + 1 // unless conflate changes it
-	return q.push(s.Priority, entry{m, s, kindUpdate, s.droppable()})
+	return q.push(s.Priority, entry{m, s, kind, s.droppable()})
 }
 
 func (q *Queue) replace(e *entry, m *Message) {
@@ -251,11 +263,11 @@ func (q *Queue) replace(e *entry, m *Message) {
 }
 
 // press ends a stream because of back pressure.
-func (q *Queue) press(s *Stream) bool {
+func (q *Queue) press(s *Stream) {
 	q.drop(s)
 	r := q.rarely()
 	r.pressed = append(r.pressed, s)
-	return q.pushEnd(s, s.Source.BackPressure())
+	q.append(s.Priority, q.end(s, s.Source.BackPressure()))
 }
 
 // HasPressed reports whether Pressed has something.
@@ -272,19 +284,33 @@ func (q *Queue) Pressed() []*Stream {
 }
 
 func (q *Queue) push(p Priority, e entry) bool {
+	if q.rare != nil && q.rare.gone {
+		return true
+	}
+	q.append(p, e)
+	if q.within() {
+		return true
+	}
+	r := q.rarely()
+	if !r.conflating && !r.plain {
+		q.beginSweep()
+	}
+	for r.sweep != nil {
+		if q.goOn(sweepStep); q.within() {
+			return true
+		}
+	}
+	return q.within()
+}
+
+// append adds an entry, whatever the limits.
+func (q *Queue) append(p Priority, e entry) {
 	lane := q.lane(p)
-	if lane.slots == nil && p == Default {
+	if lane == &q.normal && lane.capacity() == 0 {
 		lane.slots = q.only[:]
 	}
 	lane.push(e)
 	q.count(&e, 1)
-	if q.within() {
-		return true
-	}
-	if r := q.rarely(); !r.conflating && !r.plain {
-		q.conflate()
-	}
-	return q.within()
 }
 
 // count adds an entry to what the limits bound, or with -1 takes it away.
@@ -317,77 +343,17 @@ func (q *Queue) within() bool {
 	return (l.Messages == 0 || int(q.counted) <= l.Messages) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes)
 }
 
-// half reports whether what is pending takes at most half of what is allowed.
+// half reports whether what is pending takes at most half of what is allowed,
+// counting everything.
 func (q *Queue) half() bool {
 	l := q.limits
-	return (l.Messages == 0 || int(q.counted) <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
-}
-
-// conflate begins back pressure: it merges the pending updates of each stream
-// that allows it into one at the place of the first, ends the streams that are
-// to be ended, and has PushUpdate go on so until the queue has drained to half.
-func (q *Queue) conflate() {
-	q.rarely().conflating = true
-	var press []*Stream
-	for lane := range q.lanes {
-		press = q.conflateLane(lane, press)
-	}
-	for _, s := range press {
-		q.press(s)
-	}
-}
-
-func (q *Queue) conflateLane(lane *ring[entry], press []*Stream) []*Stream {
-	for i := lane.first; i < lane.end; i++ {
-		if s := lane.at(i).stream; s != nil {
-			s.slot = 0
-		}
-	}
-	to := lane.first
-	for i := lane.first; i < lane.end; i++ {
-		e := *lane.at(i)
-		if e.skips() {
-			continue
-		}
-		if s := e.stream; e.changes() {
-			switch {
-			case s.Conflation == Unsubscribe && s.phase == open && s.slot == 0:
-				press = append(press, s)
-				s.slot = to + 1
-			case s.Conflation != Conflate && s.Conflation != Always:
-			case s.phase != open:
-				q.count(&e, -1)
-				continue
-			case s.slot != 0:
-				q.counts.Conflated++
-				q.count(&e, -1)
-				q.merge(lane.at(s.slot-1), e.message)
-				continue
-			default:
-				s.slot = to + 1
-			}
-		}
-		*lane.at(to) = e
-		to++
-	}
-	lane.truncate(to)
-	return press
-}
-
-// merge makes a pending update the newest value, or m, the stream's latest
-// pending update, when the topic keeps no value (then all updates are values).
-func (q *Queue) merge(e *entry, m *Message) {
-	if newest, version := e.stream.Source.Newest(); newest != nil {
-		q.replace(e, newest)
-		e.stream.Held = max(e.stream.Held, version)
-		return
-	}
-	q.replace(e, m)
+	return (l.Messages == 0 || q.Pending() <= l.Messages/2) && (l.Bytes == 0 || q.pendingBytes <= l.Bytes/2)
 }
 
 // order keeps the start of a stream behind the end of an earlier stream for the
 // same path, which may be waiting in a lane that the new one would overtake.
 func (q *Queue) order(s *Stream) {
+	q.finishSweep()
 	if q.rare == nil || q.rare.ending == nil {
 		if s.Priority == Default {
 			return
@@ -412,7 +378,7 @@ func (q *Queue) order(s *Stream) {
 		}
 		for i := lane.first; i < lane.end; i++ {
 			if e := lane.at(i); e.stream != nil && e.stream.Source.Path() == path && !e.skips() {
-				if to.slots == nil && to == &q.normal {
+				if to == &q.normal && to.capacity() == 0 {
 					to.slots = q.only[:]
 				}
 				to.push(*e)
@@ -432,6 +398,7 @@ func (q *Queue) ended(path string) {
 
 // pending yields what is in the lanes.
 func (q *Queue) pending(yield func(*entry) bool) {
+	q.finishSweep()
 	for lane := range q.lanes {
 		for i := lane.first; i < lane.end; i++ {
 			if e := lane.at(i); !e.skips() && !yield(e) {
@@ -463,6 +430,7 @@ func (q *Queue) Take(dst []*Message, maxBytes int) []*Message {
 	if q.rare == nil {
 		dst, _ = q.takeFrom(&q.normal, dst, maxBytes-size)
 	} else {
+		q.finishSweep()
 		room := maxBytes - size
 		for lane := range q.lanes {
 			dst, room = q.takeFrom(lane, dst, room)
@@ -506,12 +474,15 @@ func (q *Queue) taken(m *Message) *Message {
 
 // trim forgets sent messages beyond the limits of the recovery buffer.
 func (q *Queue) trim() {
-	l := q.limits
+	q.trimTo(q.limits)
+	q.sent.shrink()
+}
+
+func (q *Queue) trimTo(l *Limits) {
 	for q.sent.first < q.next && (l.RecoveryMessages == 0 || q.next-q.sent.first > uint64(l.RecoveryMessages) ||
 		l.RecoveryBytes > 0 && q.sentBytes > l.RecoveryBytes) {
 		q.forget()
 	}
-	q.sent.shrink()
 }
 
 func (q *Queue) forget() { q.sentBytes -= q.sent.pop().Len() }
@@ -519,7 +490,7 @@ func (q *Queue) forget() { q.sentBytes -= q.sent.pop().Len() }
 // Rewind makes the messages after number n pending again, as a reconnecting
 // client asks. It returns false, changing nothing, if they are not all there.
 func (q *Queue) Rewind(n uint64) bool {
-	if n < q.sent.first || n > q.next {
+	if n < q.sent.first || n > q.next || q.rare != nil && q.rare.gone {
 		return false
 	}
 	q.next = n
@@ -556,7 +527,7 @@ func (q *Queue) Discard() {
 	q.normal, q.only = ring[entry]{}, [1]entry{}
 	q.pendingBytes, q.counted = 0, 0
 	if r := q.rare; r != nil {
-		r.high, r.low = ring[entry]{}, ring[entry]{}
+		r.high, r.low, r.sweep = ring[entry]{}, ring[entry]{}, nil
 		clear(r.ending)
 	}
 }

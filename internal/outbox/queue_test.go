@@ -157,6 +157,8 @@ func converge(seed uint64) error {
 					return err
 				}
 			}
+		default: // memory is short
+			q.Squeeze(Limits{Messages: 1 + rnd.IntN(16), Bytes: 1 << (5 + rnd.IntN(4)), RecoveryMessages: 4, RecoveryBytes: 64})
 		}
 		for _, s := range q.Pressed() {
 			if s.Conflation != Unsubscribe {
