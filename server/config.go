@@ -104,6 +104,12 @@ type Config struct {
 	// closed. Messages with which subscriptions start and end count in bytes only.
 	// Names: queue-messages, queue-bytes. Defaults: 10000, 64 MiB.
 	QueueMessages, QueueBytes int
+	// MaxMemory is the memory of the process, in bytes, from which sessions have to
+	// do with less the closer it gets: see docs/overload.md. It is best also the
+	// limit of the Go runtime, which `advect serve` sees to; an embedding program
+	// calls debug.SetMemoryLimit itself. 0 is no limit.
+	// Name: max-memory. Default: see [DefaultMaxMemory].
+	MaxMemory int
 	// MaxMessageSize is the largest message that a client may send. Larger ones
 	// end its session. Name: max-message-size. Default: 32 MiB.
 	MaxMessageSize int
@@ -181,6 +187,7 @@ func DefaultConfig() Config {
 		RecoveryBytes:       16 << 20,
 		QueueMessages:       10_000,
 		QueueBytes:          64 << 20,
+		MaxMemory:           DefaultMaxMemory(),
 		MaxMessageSize:      32 << 20,
 		MaxFetchSize:        32 << 20,
 		MaxHandshakes:       4096,
@@ -225,6 +232,9 @@ func (c *Config) Validate() error {
 	if c.Metrics != MetricsOff && c.Metrics != MetricsLocal && c.Metrics != MetricsAll {
 		bad("metrics", "is %q; use off, local or all", c.Metrics)
 	}
+	if c.MaxMemory > 0 && c.MaxMemory < leastMaxMemory {
+		bad("max-memory", "is %d; the least is %d, and 0 is no limit", c.MaxMemory, leastMaxMemory)
+	}
 	if c.LogEntries > maxLogEntries {
 		bad("log-entries", "is %d; the most is %d", c.LogEntries, maxLogEntries)
 	}
@@ -235,6 +245,7 @@ func (c *Config) Validate() error {
 		"queue-messages":           {c.QueueMessages, 16},
 		"queue-bytes":              {c.QueueBytes, 1 << 16},
 		"max-message-size":         {c.MaxMessageSize, 1024},
+		"max-memory":               {c.MaxMemory, 0},
 		"max-fetch-size":           {c.MaxFetchSize, 1024},
 		"max-sessions":             {c.MaxSessions, 0},
 		"max-sessions-per-address": {c.MaxSessionsPerAddress, 0},

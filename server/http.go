@@ -33,12 +33,28 @@ func (s *Server) routes(protocol http.Handler) http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if transport.Serves(r.URL.Path) {
+			// A rejection would be final for clients, and this is not (01 section 6.2).
+			if opens(r) && s.engine.Refuses() {
+				w.Header().Set("Access-Control-Allow-Origin", "*")
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "no memory for another session; try again", http.StatusServiceUnavailable)
+				return
+			}
 			protocol.ServeHTTP(w, r)
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout)) // of a body
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// opens reports whether a request of the protocol is for a new session, not for one
+// that goes on.
+func opens(r *http.Request) bool {
+	if r.Method == http.MethodGet {
+		return !r.URL.Query().Has("c")
+	}
+	return r.Method == http.MethodPost && r.Header.Get("m") == "0" && r.Header.Get("c") == ""
 }
 
 // metrics serves the metrics to Prometheus, unless the setting allows only programs

@@ -86,10 +86,13 @@ func Start(cfg Config) (*Server, error) {
 			RecoveryMessages: cfg.RecoveryMessages, RecoveryBytes: cfg.RecoveryBytes,
 		},
 		MaxMessageSize: cfg.MaxMessageSize, MaxResultSize: cfg.MaxFetchSize,
-		MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
+		MaxMemory: cfg.MaxMemory, MaxSessions: cfg.MaxSessions, MaxPerAddress: cfg.MaxSessionsPerAddress,
 		MessageRate:     cfg.MessageRate,
 		RemovalInterval: cfg.RemovalInterval,
 	})
+	if cfg.MaxMemory > 0 {
+		s.log.Debug("memory is limited", "max-memory-mib", cfg.MaxMemory>>20)
+	}
 	s.accepting.Store(true)
 	s.serving.Add(1)
 	go s.watchStores()

@@ -38,6 +38,9 @@ func (c *serveCmd) Run(std *streams) error {
 		log.Warn("environment variable is not a setting, so it has no effect", "name", name)
 	}
 	cfg.Logger = log
+	if cfg.MaxMemory > 0 {
+		debug.SetMemoryLimit(int64(cfg.MaxMemory)) // the collector is the first to work harder
+	}
 	srv, err := server.Start(cfg.Config)
 	if err != nil {
 		return advise(err)

@@ -55,6 +55,7 @@ type settings struct {
 
 	QueueMessages         *int  `yaml:"queue-messages" group:"Limits" placeholder:"N" help:"Messages that may wait to be sent to one session, not counting those with which subscriptions start and end. A queue over a limit is conflated; if that does not help, the session is closed."`
 	QueueBytes            *size `yaml:"queue-bytes" group:"Limits" placeholder:"SIZE" help:"Bytes that may wait to be sent to one session."`
+	MaxMemory             *size `yaml:"max-memory" group:"Limits" placeholder:"SIZE" shown:"3/4 of what there is" help:"Memory of the server. Sessions have to do with less the closer it gets, and those that do not read are closed before it is reached. What there is: the memory of the machine, or of the container if that is less; GOMEMLIMIT is taken instead if it is set. 0 is no limit."`
 	MaxMessageSize        *size `yaml:"max-message-size" group:"Limits" placeholder:"SIZE" help:"Largest message that a client may send; a larger one ends its session."`
 	MaxFetchSize          *size `yaml:"max-fetch-size" group:"Limits" placeholder:"SIZE" help:"Largest answer to a fetch; longer results are paged."`
 	MaxSessions           *int  `yaml:"max-sessions" group:"Limits" placeholder:"N" help:"Sessions in all, connected or not. 0 is no limit."`

@@ -121,6 +121,11 @@ func (e *Engine) Close() {
 	e.clock.stop()
 }
 
+// Refuses reports whether memory is so short that there are to be no new sessions,
+// and counts one that is refused. Connect would reject it for good: whoever can say
+// no in a way after which clients try again should ask before.
+func (e *Engine) Refuses() bool { return e.governor.refuses() }
+
 // Topics returns the number of topics.
 func (e *Engine) Topics() int { return e.tree.Len() }
 

@@ -75,7 +75,7 @@ func OpenStore(dir string, opts ...Option) (*Store, error) {
 		file:     newStoreFile(dir, principalFile),
 		derive:   argon2id,
 		cost:     DefaultHashCost,
-		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		hashing:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), // one is left for those who are connected
 		verified: newVerifiedCache(),
 	}
 	for _, o := range opts {
