@@ -1,7 +1,5 @@
 package outbox
 
-import "math/bits"
-
 // Squeeze makes a queue do with less memory than its own limits allow. If more is
 // pending than l has room for, back pressure begins, as it does at the queue's own
 // limits, and what was sent is kept for recovery only as far as l allows. It
@@ -60,18 +58,4 @@ func (q *Queue) Drop() {
 	q.probe, q.probeNumber = nil, 0
 	r := q.rarely()
 	r.conflating, r.gone = false, true
-}
-
-// fit gives back the memory that a ring has beyond what it holds.
-func (r *ring[T]) fit() {
-	size := 0
-	if n := r.len(); n > 0 {
-		size = max(4, 1<<bits.Len(uint(n-1)))
-	}
-	switch {
-	case size == 0:
-		r.release()
-	case size < len(r.slots):
-		r.resize(size)
-	}
 }

@@ -373,7 +373,7 @@ func TestIdleQueueIsSmall(t *testing.T) {
 	q.PushProbe(update('x', 0, 0))
 	q.Take(nil, 1<<30)
 	q.ProbeAnswered()
-	if n := len(q.sent.slots) + len(q.normal.slots); n > 0 {
+	if n := q.sent.capacity() + q.normal.capacity(); n > 0 {
 		t.Errorf("an idle queue holds rings of %d entries", n)
 	}
 }
