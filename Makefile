@@ -1,7 +1,7 @@
 # Every verb is one script in scripts/ that also runs alone; the scripts say what they need.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench peers conform soak model
+.PHONY: help build run test lint fuzz bench peers conform soak overload model
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ conform: ## run the conformance scenarios and regenerate docs/compatibility.md
 
 soak: ## recovery under random cuts for SOAK seconds (default 60)
 	@scripts/soak
+
+overload: ## what stalled sessions do to others, in phases of OVERLOAD seconds (default 10)
+	@scripts/overload
 
 model: ## compare the engine with a naive model in 10 million operations (OPS, SEED)
 	@scripts/model

@@ -126,6 +126,9 @@ func (e *Engine) Close() {
 // no in a way after which clients try again should ask before.
 func (e *Engine) Refuses() bool { return e.governor.refuses() }
 
+// Short reports whether Refuses would say so.
+func (e *Engine) Short() bool { return e.governor.short() }
+
 // Topics returns the number of topics.
 func (e *Engine) Topics() int { return e.tree.Len() }
 

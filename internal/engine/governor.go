@@ -153,13 +153,16 @@ func (g *governor) stop() {
 	<-g.gone
 }
 
+// short reports whether new sessions are refused.
+func (g *governor) short() bool { return pressure(g.pressure.Load()) == critical }
+
 // refuses reports whether there is no memory for another session, and counts it.
 func (g *governor) refuses() bool {
-	if pressure(g.pressure.Load()) < critical {
-		return false
+	if g.short() {
+		g.relieved(refusedSessions, 1)
+		return true
 	}
-	g.relieved(refusedSessions, 1)
-	return true
+	return false
 }
 
 func (g *governor) relieved(r relief, n int) { g.reliefs[r].Add(int64(n)) }
@@ -347,7 +350,7 @@ func (e *endings) tell(log *slog.Logger) {
 	}
 	args := []any{"closed", e.number, "queued-bytes", e.bytes, "queues-dropped", e.dropped}
 	if s := e.largest.Session; s != nil {
-		args = append(args, "largest", s.id, "largest-bytes", e.largest.burden, "principal", s.identity.Load().principal, "address", s.peer.Load().Addr)
+		args = append(args, "largest", s.id, "largest-bytes", e.largest.burden, "principal", s.identity.Load().principal, "address", s.addr)
 	}
 	log.Warn("sessions lost their backlog for want of memory", args...)
 	*e = endings{limit: e.limit}

@@ -20,6 +20,9 @@ func (q *Queue) beginSweep() {
 	r := q.rarely()
 	r.conflating = true
 	r.sweep = &sweep{to: r.high.first, at: r.high.first}
+	if r.ends { // and whoever is behind that is to know at once
+		q.finishSweep()
+	}
 }
 
 // finishSweep ends a sweep, if there is one under way.

@@ -64,6 +64,7 @@ func TestConflatedQueueIsSmall(t *testing.T) {
 		q := NewQueue(&Limits{Messages: 10_000})
 		topic := &source{retains: true}
 		s := &Stream{Source: topic, Conflation: policy}
+		q.Start(s, update('s', 0, 0))
 		for range 10_001 + 10_000/sweepStep {
 			topic.version++
 			q.PushUpdate(s, change{topic.version, update('v', 0, topic.version), nil})

@@ -45,6 +45,7 @@ type rare struct {
 	plain      bool // no update is left out, and none ends its stream
 	gone       bool // by Drop
 
+	ends  bool   // there may be streams that back pressure ends
 	sweep *sweep // conflation under way
 
 	high, low ring[entry]    // pending, of these priorities
@@ -168,6 +169,9 @@ func (q *Queue) HasRoom(size int) bool {
 // version that the stream holds already, if there are any.
 func (q *Queue) Start(s *Stream, announcement *Message, values ...*Message) bool {
 	q.order(s)
+	if s.Conflation == Unsubscribe {
+		q.rarely().ends = true
+	}
 	fits := q.push(s.Priority, entry{message: announcement, stream: s, kind: kindStart})
 	for _, m := range values {
 		s.slot = q.lane(s.Priority).end + 1

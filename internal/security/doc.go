@@ -25,7 +25,7 @@
 // Every exported method may be called concurrently. A Policy and a Grant are
 // immutable, and a Grant is asked without a lock. The stores publish immutable
 // snapshots, so readers never wait for a writer; password hashing is bounded
-// to one computation per processor, and further callers wait in line or until
+// to one computation per processor but one, and further callers wait in line or until
 // their context ends.
 //
 // # Secrets

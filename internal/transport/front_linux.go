@@ -210,7 +210,7 @@ func (c *polled) open(more []byte, inline bool) bool {
 	c.opened.Store(true)
 	c.expire(0)
 	h := o.front.handler
-	if end < 0 || !h.cfg.Accepting() {
+	if end < 0 || !h.cfg.Accepting() || h.cfg.Engine.Short() { // the HTTP server says what is wrong
 		c.handOver(o)
 		return false
 	}
