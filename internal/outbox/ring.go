@@ -89,8 +89,15 @@ func (b *blocks[T]) used(end uint64) int { return int((end - b.base + blockSize 
 
 // truncate drops the entries from index end on.
 func (r *ring[T]) truncate(end uint64) {
+	till := r.end
+	if b := r.blocks; b != nil { // whole blocks just go
+		used := b.used(end)
+		till = min(till, b.base+uint64(used)*blockSize)
+		clear(b.list[used:])
+		b.list = b.list[:used]
+	}
 	var none T
-	for i := end; i < r.end; i++ {
+	for i := end; i < till; i++ {
 		*r.at(i) = none
 	}
 	r.end = end
