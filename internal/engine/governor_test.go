@@ -361,10 +361,10 @@ func TestGovernorRuns(t *testing.T) {
 		}
 		g.start()
 		time.Sleep(10 * time.Second)
+		g.stop()
 		if looks != 10 {
 			t.Errorf("%d looks of 100 ms in 10 seconds, want 10", looks)
 		}
-		g.stop()
 		e.Close()
 	})
 }
