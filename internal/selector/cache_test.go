@@ -22,7 +22,8 @@ func TestCacheShares(t *testing.T) {
 		">" + strings.Repeat("a", 1000):     false,
 		"?" + strings.Repeat("(a|b)x", 200): false,
 	} {
-		if got := parse(expr) == parse(expr); got != shared {
+		first, second := parse(expr), parse(expr)
+		if got := first == second; got != shared {
 			t.Errorf("%.40q is shared: %v, want %v", expr, got, shared)
 		}
 	}
