@@ -46,6 +46,7 @@ func (c *serveCmd) Run(std *streams) error {
 		return advise(err)
 	}
 	debug.FreeOSMemory() // a new store of principals leaves the memory of four password hashes, 19 MiB each
+	go tidy(ctx)
 	announce(std.out, srv, cfg)
 
 	<-ctx.Done()

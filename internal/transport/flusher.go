@@ -6,8 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// A flusher has connections whose links never wait flushed, by a worker for each
-// processor or by whoever calls drain. Connections take turns.
+// A flusher has connections whose links never wait flushed, by workers or by whoever
+// calls drain. Connections take turns.
+//
+// There are half as many workers as processors. The kernel does as much for what is
+// written again, on the side of the network, and more writers at a time stand in its
+// way: with one for each of two processors a write cost a third more at full rate.
 type flusher struct {
 	// promises counts those who are going to call drain very soon. What they cause
 	// need not wake a worker, whose start costs as much as several writes.
@@ -31,7 +35,7 @@ const (
 func newFlusher() *flusher {
 	f := &flusher{}
 	f.work.L = &f.mu
-	for range runtime.GOMAXPROCS(0) {
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		f.workers.Go(f.run)
 	}
 	return f
@@ -84,6 +88,7 @@ func (f *flusher) take(dst []*webSocket) int {
 
 func (f *flusher) run() {
 	var mine [turn]*webSocket
+	var b batch
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for {
@@ -96,11 +101,15 @@ func (f *flusher) run() {
 		}
 		n := f.take(mine[:])
 		f.mu.Unlock()
-		for i, c := range mine[:n] {
-			c.flush()
-			mine[i] = nil
-		}
+		flush(mine[:n], &b)
 		f.mu.Lock()
+	}
+}
+
+func flush(conns []*webSocket, b *batch) {
+	for i, c := range conns {
+		c.flush(b)
+		conns[i] = nil
 	}
 }
 
@@ -111,14 +120,13 @@ func (f *flusher) promise() { f.promises.Add(1) }
 func (f *flusher) drain() {
 	f.promises.Add(-1)
 	var mine [turn]*webSocket
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
 	for range drainMost / turn {
 		f.mu.Lock()
 		n := f.take(mine[:])
 		f.mu.Unlock()
-		for i, c := range mine[:n] {
-			c.flush()
-			mine[i] = nil
-		}
+		flush(mine[:n], b)
 		if n < turn {
 			return
 		}

@@ -136,7 +136,13 @@ func (s *stream) receive(more []byte) error {
 	}
 }
 
-func (s *stream) schedule() { go s.flush() }
+func (s *stream) schedule() {
+	go func() {
+		b := batches.Get().(*batch)
+		defer batches.Put(b)
+		s.flush(b)
+	}()
+}
 
 func (s *stream) write(b *batch) (bool, error) {
 	defer b.clear()
@@ -158,7 +164,7 @@ func (s *stream) write(b *batch) (bool, error) {
 	return true, err
 }
 
-func (s *stream) resume() (bool, error) { return true, nil }
+func (s *stream) resume(*batch) (bool, error) { return true, nil }
 
 func (s *stream) expire(after time.Duration) {
 	var at time.Time

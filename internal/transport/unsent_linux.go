@@ -88,17 +88,16 @@ func (c *polled) write(b *batch) (bool, error) {
 		return err == nil, err
 	}
 	c.unsent = b.after(n)
-	return c.resume()
+	b.clear()
+	return c.resume(b)
 }
 
 // resume writes what an earlier write has left. If there is no room, the event that
 // says that there is has flush called.
-func (c *polled) resume() (bool, error) {
+func (c *polled) resume(b *batch) (bool, error) {
 	if c.unsent == nil {
 		return true, nil
 	}
-	b := batches.Get().(*batch)
-	defer batches.Put(b)
 	defer b.clear()
 	for {
 		c.room.Store(unknown) // before the attempt: an event after it counts

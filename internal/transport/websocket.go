@@ -41,7 +41,7 @@ type link interface {
 	// to return, and is called again when there is room for the rest.
 	write(b *batch) (done bool, err error)
 	// resume writes such a rest. Only flush calls it, before anything else.
-	resume() (done bool, err error)
+	resume(b *batch) (done bool, err error)
 	// expire closes the link after a time, which replaces an earlier one; 0 is never.
 	// A write that is waiting ends then too.
 	expire(after time.Duration)
@@ -66,7 +66,7 @@ func (c *webSocket) begin(response []byte) bool {
 	switch done, err := c.link.write(b); {
 	case c.session == nil:
 		if err == nil {
-			c.finish()
+			c.finish(b)
 		}
 		return false
 	case err != nil || !done: // a new connection has room for it
@@ -166,39 +166,31 @@ func (c *webSocket) failed(err error) bool {
 	return false
 }
 
+// flushAtOnce is how many batches a connection writes before others have their turn.
+const flushAtOnce = 4
+
 // flush writes what the session has until there is no more, or the link is full. At
-// most one runs.
-func (c *webSocket) flush() {
-	if done, err := c.link.resume(); err != nil {
-		c.unwritable()
-		return
-	} else if !done {
-		return
-	}
-	b := batches.Get().(*batch)
-	defer batches.Put(b)
-	for {
+// most one runs. b is scratch.
+func (c *webSocket) flush(b *batch) {
+	done, err := c.link.resume(b)
+	for n := 0; err == nil && done; n++ {
+		if n == flushAtOnce {
+			c.link.schedule()
+			return
+		}
 		b.control = b.control[:0]
-		if pong := c.pong.Swap(nil); pong != nil {
-			b.control = append(b.control, ws.MustCompileFrame(ws.NewPongFrame(*pong))...)
+		if c.pong.Load() != nil {
+			b.control = append(b.control, ws.MustCompileFrame(ws.NewPongFrame(*c.pong.Swap(nil)))...)
 		}
 		var end bool
 		b.messages, end = c.session.Take(c, b.messages[:0], batchBytes)
 		if len(b.messages) > 0 || len(b.control) > 0 {
-			done, err := c.link.write(b)
-			if err != nil {
-				c.unwritable()
-				return
-			}
-			if !done {
-				return
-			}
-			if !end {
-				continue
+			if done, err = c.link.write(b); err != nil || !done {
+				break
 			}
 		}
 		if end {
-			c.finish()
+			c.finish(b)
 			return
 		}
 		c.writing.Store(false)
@@ -206,21 +198,17 @@ func (c *webSocket) flush() {
 			return
 		}
 	}
-}
-
-// unwritable ends a connection that cannot be written to.
-func (c *webSocket) unwritable() {
-	c.session.Lost(c, engine.IOException)
-	c.link.close()
+	if err != nil {
+		c.session.Lost(c, engine.IOException)
+		c.link.close()
+	}
 }
 
 // finish closes our direction after the last message, and gives the peer a moment
 // to do the same, so that nothing is lost to a reset.
-func (c *webSocket) finish() {
+func (c *webSocket) finish(b *batch) {
 	c.draining.Store(true)
 	c.link.expire(drainWithin)
-	b := batches.Get().(*batch)
-	defer batches.Put(b)
 	b.control = append(b.control[:0], ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))...)
 	if done, err := c.link.write(b); err == nil && done {
 		c.link.shut()
