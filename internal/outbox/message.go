@@ -13,10 +13,20 @@ type Message struct {
 }
 
 const (
-	maxHeader    = 10   // of an unmasked frame
 	binaryFinal  = 0x82 // FIN and opcode 2 (RFC 6455 section 5.2)
 	len16, len64 = 126, 127
 )
+
+// headerLen returns the length of the header of an unmasked frame with n bytes.
+func headerLen(n int) int {
+	switch {
+	case n < len16:
+		return 2
+	case n <= 0xffff:
+		return 4
+	}
+	return 10
+}
 
 // NewMessage returns the message that build appends, with room for size bytes.
 func NewMessage(size int, build func(b []byte) []byte) *Message {
@@ -26,24 +36,27 @@ func NewMessage(size int, build func(b []byte) []byte) *Message {
 
 // MakeMessage does as NewMessage for a message that is part of something else.
 func MakeMessage(size int, build func(b []byte) []byte) Message {
-	b := build(make([]byte, maxHeader, maxHeader+size))
-	n := len(b) - maxHeader
-	var head int
-	switch {
-	case n < len16:
-		head = 2
-		b[maxHeader-1] = byte(n)
-	case n <= 0xffff:
-		head = 4
-		b[maxHeader-3] = len16
-		binary.BigEndian.PutUint16(b[maxHeader-2:], uint16(n))
-	default:
-		head = 10
-		b[maxHeader-9] = len64
-		binary.BigEndian.PutUint64(b[maxHeader-8:], uint64(n))
+	room := headerLen(size)
+	b := build(make([]byte, room, room+size))
+	n := len(b) - room
+	head := headerLen(n)
+	if head > room { // size was too little
+		b = append(make([]byte, head-room, head+n), b...)
+		room = head
 	}
-	b[maxHeader-head] = binaryFinal
-	return Message{frame: b[maxHeader-head:], head: uint8(head)}
+	b = b[room-head:]
+	b[0] = binaryFinal
+	switch head {
+	case 2:
+		b[1] = byte(n)
+	case 4:
+		b[1] = len16
+		binary.BigEndian.PutUint16(b[2:], uint16(n))
+	default:
+		b[1] = len64
+		binary.BigEndian.PutUint64(b[2:], uint64(n))
+	}
+	return Message{frame: b, head: uint8(head)}
 }
 
 // small is a message with its frame, of which many are responses with nothing in them.

@@ -9,11 +9,13 @@ import (
 
 // TestFrame reads each message back as a WebSocket frame.
 func TestFrame(t *testing.T) {
-	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 100000} {
+	sizes := []int{0, 1, 125, 126, 127, 65535, 65536, 100000}
+	for i := range len(sizes) * len(sizes) {
+		n, expected := sizes[i%len(sizes)], sizes[i/len(sizes)]
 		body := bytes.Repeat([]byte{7}, n)
-		m := NewMessage(n, func(b []byte) []byte { return append(b, body...) })
+		m := NewMessage(expected, func(b []byte) []byte { return append(b, body...) })
 		if !bytes.Equal(m.Bytes(), body) {
-			t.Errorf("message of %d bytes: body differs", n)
+			t.Errorf("message of %d bytes, %d expected: body differs", n, expected)
 		}
 		r := bytes.NewReader(m.Frame())
 		h, err := ws.ReadHeader(r)
