@@ -98,6 +98,13 @@ var layouts = map[string]layout{
 		},
 		compare: setCPU.figure,
 	},
+	"inprocess": {
+		title: func(k groupKey) string { return fmt.Sprintf("idle without sockets: %d sessions", k.sessions) },
+		columns: []column{
+			{head: "KiB/session", format: "%.2f", figure: func(r Row) float64 { return r.SessionKiB }},
+		},
+		compare: func(r Row) float64 { return r.SessionKiB },
+	},
 	"subscribeall": {
 		title: func(k groupKey) string {
 			return fmt.Sprintf("subscribe to all: %d topics of %d B", k.topics, keptValue)

@@ -60,7 +60,7 @@ const onlyOurs = "shows our own growth"
 // measured at a rate that fanout finds.
 var scenarioNames = []string{
 	"fanout", "topics", "large", "latency", "growth", "connect", "idle",
-	"publish", "subscribeall", "topicgrowth", "overload", "storm",
+	"inprocess", "publish", "subscribeall", "topicgrowth", "overload", "storm",
 }
 
 func (s settings) cases(names []string) ([]testCase, error) {
@@ -97,6 +97,10 @@ func (s settings) cases(names []string) ([]testCase, error) {
 		case "idle":
 			for _, n := range s.idle {
 				add(testCase{scenario: name, sessions: n, run: idle(n)})
+			}
+		case "inprocess": // idle sessions without sockets
+			for _, n := range []int{100_000, 1_000_000} {
+				add(testCase{scenario: name, sessions: n, only: ours, run: inprocess(n)})
 			}
 		case "publish":
 			add(testCase{scenario: name, run: publish})
