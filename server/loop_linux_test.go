@@ -147,7 +147,7 @@ func TestBudgetOfAnIdleSession(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const sessions, budget = 1000, 3600
+	const sessions, budget = 1000, 2200
 	srv := start(t, nil)
 	publisher := connect(t, srv, overWebSocket, anonymous().as("admin"))
 	publisher.must(add("a"))

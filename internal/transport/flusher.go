@@ -27,9 +27,9 @@ type flusher struct {
 }
 
 const (
-	helpAt    = 64 // connections that wait for each worker that is woken in spite of a promise
+	helpAt    = 128 // connections that wait for each worker that is woken in spite of a promise
 	turn      = 16 // connections that a worker takes at a time
-	drainMost = 32 // connections that drain flushes
+	drainMost = 128 // connections that drain flushes
 )
 
 func newFlusher() *flusher {
