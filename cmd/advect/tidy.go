@@ -10,7 +10,7 @@ import (
 const (
 	tidyTick  = 500 * time.Millisecond
 	tidyAfter = 2 * time.Second // of quiet
-	tidyQuiet = 1 << 20         // bytes allocated in a tick that still count as quiet
+	tidyQuiet = 128 << 10       // bytes allocated in a tick that still count as quiet: some pings
 	tidyLeast = 16 << 20        // bytes to be given back, or a quarter of what is alive if that is more
 )
 

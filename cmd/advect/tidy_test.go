@@ -28,7 +28,7 @@ func TestTidying(t *testing.T) {
 		{"quiet, but not for long", 3, 0, 40 * mib, 0},
 		{"quiet", 1, 0, 40 * mib, 1},
 		{"quiet goes on", 1000, 100, 40 * mib, 0},
-		{"little by little", 1000, mib / 10, 40 * mib, 6}, // each time that 16 MiB came together
+		{"little by little", 1000, mib / 10, 40 * mib, 6}, // each time that 16 MiB have come together
 		{"another burst, which left nothing", 20, 10 * mib, 20 * mib, 0},
 		{"quiet with nothing to give", 100, 0, 20 * mib, 0},
 	} {

@@ -116,24 +116,21 @@ func flush(conns []*webSocket, b *batch) {
 // promise says that drain will be called. Nothing that may take long comes before.
 func (f *flusher) promise() { f.promises.Add(1) }
 
-// drain flushes what waits, and leaves the rest to the workers if that is much.
+// drain flushes what waits, or leaves it all to the workers if that is much: two who
+// write cost more than one, and the loop is free to read.
 func (f *flusher) drain() {
 	f.promises.Add(-1)
-	var mine [turn]*webSocket
+	var mine [drainMost]*webSocket
+	f.mu.Lock()
+	n := len(f.queue) - f.next
+	if n > drainMost {
+		f.signal()
+		f.mu.Unlock()
+		return
+	}
+	f.take(mine[:n])
+	f.mu.Unlock()
 	b := batches.Get().(*batch)
 	defer batches.Put(b)
-	for range drainMost / turn {
-		f.mu.Lock()
-		n := f.take(mine[:])
-		f.mu.Unlock()
-		flush(mine[:n], b)
-		if n < turn {
-			return
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.queue) > f.next {
-		f.signal()
-	}
+	flush(mine[:n], b)
 }
