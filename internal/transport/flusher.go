@@ -29,7 +29,7 @@ type flusher struct {
 const (
 	helpAt    = 128 // connections that wait for each worker that is woken in spite of a promise
 	turn      = 16  // connections that a worker takes at a time
-	drainMost = 128 // connections that drain flushes
+	drainMost = 128 // connections that drain flushes, if there are no more
 )
 
 func newFlusher() *flusher {

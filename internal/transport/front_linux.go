@@ -281,7 +281,21 @@ func readUpgrade(head []byte) (query string, header http.Header, answer []byte, 
 		},
 	}
 	_, err := u.Upgrade(conversation)
-	return query, header, answer, err == nil
+	return query, header, answer, err == nil && plainNames(head)
+}
+
+// plainNames reports whether no header has space around its name, or goes on in
+// another line: what servers and proxies read differently.
+func plainNames(head []byte) bool {
+	first := true
+	for line := range bytes.SplitSeq(head, []byte("\n")) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		if !first && bytes.ContainsAny(name, " \t") {
+			return false
+		}
+		first = false
+	}
+	return true
 }
 
 // isParameter has the headers in which a request may have parameters (01 section 2),
