@@ -210,7 +210,7 @@ func (c *polled) open(more []byte, inline bool) bool {
 	c.opened.Store(true)
 	c.expire(0)
 	h := o.front.handler
-	if end < 0 || !h.cfg.Accepting() || h.cfg.Engine.Short() { // the HTTP server says what is wrong
+	if end < 0 || !h.cfg.Accepting() { // the HTTP server says what is wrong
 		c.handOver(o)
 		return false
 	}
@@ -220,12 +220,16 @@ func (c *polled) open(more []byte, inline bool) bool {
 		c.handOver(o)
 		return false
 	}
+	r := newRequest(o.front.ctx, query, header, o.peer.Addr(), security.Certificate{})
+	if r.Token == "" && h.cfg.Engine.Short() { // likewise; who reconnects is let in, and costs least here
+		c.handOver(o)
+		return false
+	}
 	h.cfg.Openings.Leave()
 	if n, err := c.send(answer, nil); n != len(answer) || err != nil { // a new connection has room for it
 		c.close()
 		return false
 	}
-	r := newRequest(o.front.ctx, query, header, o.peer.Addr(), security.Certificate{})
 	if inline && !r.quick(h.cfg.Engine) {
 		go func() {
 			if c.connect(&h.cfg, r, early, false) {
